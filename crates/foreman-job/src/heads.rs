@@ -1,0 +1,66 @@
+//! What the scheduling policy sees of the queue, and what it answers.
+
+use std::fmt;
+
+use crate::{Priority, RunnerKey, Timestamp};
+
+/// A job at the head of one of the queue's orders.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeadJob {
+    /// The job's place in the queue: ascending in the order of acceptance, never used twice.
+    pub seq: i64,
+    /// Its class.
+    pub priority: Priority,
+    /// The runner it needs.
+    pub runner: RunnerKey,
+    /// When it was accepted.
+    pub created_at: Timestamp,
+}
+
+/// The heads of the ready queue, all of the best class that has a ready job.
+///
+/// A few index probes fill it, whatever the length of the queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueueHeads {
+    /// The oldest ready job of the best class.
+    pub oldest: HeadJob,
+    /// The oldest ready job of that class for each resident runner that has one.
+    pub resident: Vec<HeadJob>,
+}
+
+/// Why a job was chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum PickReason {
+    /// It had waited longer than the age bound.
+    Aged,
+    /// Its runner is resident.
+    Resident,
+    /// No job of the class has a resident runner; it is the oldest.
+    Oldest,
+}
+
+/// The job to claim next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Choice {
+    /// The chosen job's place in the queue.
+    pub seq: i64,
+    /// Why it was chosen.
+    pub reason: PickReason,
+}
+
+impl PickReason {
+    /// Returns the word used in the API and the logs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Aged => "aged",
+            Self::Resident => "resident",
+            Self::Oldest => "oldest",
+        }
+    }
+}
+
+impl fmt::Display for PickReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

@@ -1,0 +1,288 @@
+//! What goes into the store and what comes out of it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use foreman_job::lifecycle::Epoch;
+use foreman_job::{
+    Choice, Endpoint, Job, JobFailure, JobId, JobState, PickReason, Priority, QueueHeads,
+    RunnerKey, Timestamp, Usage,
+};
+
+/// Header names and values in the order they came.
+pub type Headers = Vec<(String, String)>;
+
+/// The policy: looks at the heads of the ready queue and names the job to claim, or none.
+///
+/// It runs within the transaction of the claim, so what it chooses is still there.
+pub type Choose = Arc<dyn Fn(&QueueHeads) -> Option<Choice> + Send + Sync>;
+
+/// A request to be made durable as a job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewJob {
+    /// Public name; must be fresh.
+    pub id: JobId,
+    /// The route it came in by.
+    pub endpoint: Endpoint,
+    /// The model as the caller spelled it.
+    pub model: String,
+    /// The runner it needs.
+    pub runner: RunnerKey,
+    /// Class.
+    pub priority: Priority,
+    /// Name of the caller's token.
+    pub caller: Option<String>,
+    /// When it was accepted.
+    pub created_at: Timestamp,
+    /// It is not started later than this.
+    pub expires_at: Option<Timestamp>,
+    /// What is sent to the target.
+    pub request: StoredRequest,
+    /// The key under which a repetition finds this job.
+    pub idempotency: Option<IdempotencyKey>,
+}
+
+/// A request as it is kept and dispatched.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct StoredRequest {
+    /// The headers that are forwarded; never credentials.
+    pub headers: Headers,
+    /// The body as it came.
+    pub body: Bytes,
+}
+
+/// A key that a caller chose so that a repeated request makes no second job.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct IdempotencyKey {
+    /// Caller and path: the same key of another scope is another key.
+    pub scope: String,
+    /// The key.
+    pub key: String,
+    /// A digest of the body: another body under the same key is refused.
+    pub request_hash: [u8; 32],
+}
+
+/// What became of an accepted request.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Accepted {
+    /// A new job, with its place in the queue.
+    New {
+        /// Place in the queue.
+        seq: i64,
+    },
+    /// The job that the same idempotency key made before.
+    Existing(Box<Job>),
+}
+
+/// A wish to claim the next job for a slot.
+#[derive(Clone)]
+pub struct ClaimRequest {
+    /// The slot; at most one job runs in it.
+    pub slot: u32,
+    /// The runners that are loaded now.
+    pub resident: Vec<RunnerKey>,
+    /// The time to note.
+    pub now: Timestamp,
+    /// The policy.
+    pub choose: Choose,
+}
+
+impl fmt::Debug for ClaimRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClaimRequest")
+            .field("slot", &self.slot)
+            .field("resident", &self.resident)
+            .field("now", &self.now)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A claimed job.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Claimed {
+    /// The job, already `loading` and with its new epoch.
+    pub job: Job,
+    /// Why it was chosen.
+    pub reason: PickReason,
+    /// What to send.
+    pub request: StoredRequest,
+}
+
+/// The end of a claim.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settlement {
+    /// The job.
+    pub seq: i64,
+    /// The run that reports; an older one than the job's is refused.
+    pub epoch: Epoch,
+    /// The time to note.
+    pub now: Timestamp,
+    /// How it ended.
+    pub outcome: Outcome,
+}
+
+/// How a claim ended.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    /// The answer is complete.
+    Done {
+        /// What is kept of it.
+        answer: StoredAnswer,
+    },
+    /// The attempt failed and the job with it.
+    Failed {
+        /// What went wrong.
+        failure: JobFailure,
+        /// Whether the attempt counts.
+        spends_attempt: bool,
+        /// What the target had answered.
+        answer: Option<StoredAnswer>,
+    },
+    /// The attempt failed and is repeated.
+    Retry {
+        /// What went wrong.
+        failure: JobFailure,
+        /// Whether the attempt counts.
+        spends_attempt: bool,
+        /// When the job may be claimed again; none: at once.
+        retry_at: Option<Timestamp>,
+    },
+    /// The run was stopped because somebody asked to, or the caller left.
+    Cancelled,
+    /// Foreman shuts down before the run could end.
+    Released,
+}
+
+/// Status and headers of the target's answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AnswerHead {
+    /// The status.
+    pub status: u16,
+    /// The headers, without those of the connection.
+    pub headers: Headers,
+}
+
+/// The target's answer as it is kept.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredAnswer {
+    /// Status and headers.
+    pub head: AnswerHead,
+    /// The body, chunk by chunk as the target sent it; empty when bodies are not kept.
+    pub chunks: Vec<Bytes>,
+    /// What the target reported about its work.
+    pub usage: Option<Usage>,
+}
+
+/// What came of a wish to cancel.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Withdrawal {
+    /// It was queued and is cancelled now: it never reaches the target.
+    Cancelled(Box<Job>),
+    /// It runs; the wish is noted and whoever runs it must stop.
+    Requested(Box<Job>),
+    /// It had ended before.
+    Final(Box<Job>),
+    /// There is no such job.
+    Unknown,
+}
+
+/// What the passing of time did to the queue.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Due {
+    /// Jobs whose rest after a failure is over: ready now.
+    pub promoted: u64,
+    /// Jobs that expired before they were started: failed now.
+    pub expired: Vec<Job>,
+    /// When something becomes due next.
+    pub next: Option<Timestamp>,
+}
+
+/// What the last life of foreman left behind, and what became of it.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Recovery {
+    /// Every job that was found running, after its recovery, with the state it was found in.
+    pub jobs: Vec<(JobState, Job)>,
+    /// Jobs that wait in the queue now, the recovered ones included.
+    pub queued: u64,
+}
+
+/// Which ended jobs to purge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Purge {
+    /// Requests and answers of jobs that ended before this are forgotten.
+    pub bodies_before: Timestamp,
+    /// Jobs that ended before this are forgotten altogether.
+    pub jobs_before: Timestamp,
+    /// At most so many rows in one transaction.
+    pub limit: u32,
+}
+
+/// What a purge removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Purged {
+    /// Jobs whose bodies went.
+    pub bodies: u64,
+    /// Jobs that went.
+    pub jobs: u64,
+}
+
+/// How many jobs are in which state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct QueueCounts {
+    /// Waiting, those in back-off included.
+    pub queued: u64,
+    /// Claimed, no byte of the answer yet.
+    pub loading: u64,
+    /// Being answered.
+    pub working: u64,
+    /// Answered, and not purged yet.
+    pub done: u64,
+    /// Failed, and not purged yet.
+    pub failed: u64,
+    /// Cancelled, and not purged yet.
+    pub cancelled: u64,
+}
+
+/// Whether the store can do its work.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StoreHealth {
+    /// It can.
+    Ok,
+    /// The disk is nearly full: running jobs finish, new ones are refused.
+    IntakeClosed {
+        /// What to do about it.
+        reason: String,
+    },
+    /// It does not know what is on disk any more: nothing is written until foreman is restarted.
+    Failed {
+        /// What happened.
+        reason: String,
+    },
+}
+
+impl QueueCounts {
+    /// Returns the count of one state.
+    pub const fn of(&self, state: JobState) -> u64 {
+        match state {
+            JobState::Queued => self.queued,
+            JobState::Loading => self.loading,
+            JobState::Working => self.working,
+            JobState::Done => self.done,
+            JobState::Failed => self.failed,
+            JobState::Cancelled => self.cancelled,
+        }
+    }
+
+    /// Returns the count of one state, to be changed.
+    pub const fn of_mut(&mut self, state: JobState) -> &mut u64 {
+        match state {
+            JobState::Queued => &mut self.queued,
+            JobState::Loading => &mut self.loading,
+            JobState::Working => &mut self.working,
+            JobState::Done => &mut self.done,
+            JobState::Failed => &mut self.failed,
+            JobState::Cancelled => &mut self.cancelled,
+        }
+    }
+}
