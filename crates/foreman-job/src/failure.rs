@@ -19,8 +19,10 @@ pub enum FailureKind {
     FirstByteTimeout,
     /// The answer stopped for longer than the idle limit.
     Stalled,
-    /// The answer ended without its end marker.
+    /// The connection broke within the answer.
     Truncated,
+    /// The target ended its answer properly, but without the marker of a complete one.
+    Incomplete,
     /// The attempt ran longer than it may in all.
     RunTimeout,
     /// The target says that it is busy (429 or 503).
@@ -69,13 +71,14 @@ pub struct JobFailure {
 
 impl FailureKind {
     /// All classes.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::TargetUnreachable,
         Self::TargetTls,
         Self::ClosedBeforeHead,
         Self::FirstByteTimeout,
         Self::Stalled,
         Self::Truncated,
+        Self::Incomplete,
         Self::RunTimeout,
         Self::TargetBusy,
         Self::TargetTransient,
@@ -99,6 +102,7 @@ impl FailureKind {
             Self::FirstByteTimeout => "first_byte_timeout",
             Self::Stalled => "stalled",
             Self::Truncated => "truncated",
+            Self::Incomplete => "incomplete",
             Self::RunTimeout => "run_timeout",
             Self::TargetBusy => "target_busy",
             Self::TargetTransient => "target_transient",
@@ -128,6 +132,7 @@ impl FailureKind {
             | Self::FirstByteTimeout
             | Self::Stalled
             | Self::Truncated
+            | Self::Incomplete
             | Self::TargetBusy
             | Self::TargetTransient
             | Self::TargetError
@@ -163,6 +168,7 @@ impl FailureKind {
             Self::TargetError => 3,
             Self::FirstByteTimeout | Self::Stalled | Self::BadResponse => 2,
             Self::RunTimeout
+            | Self::Incomplete
             | Self::TargetRejected
             | Self::LineTooLong
             | Self::OutputTooLarge

@@ -1,0 +1,294 @@
+//! How others submit jobs and look at the scheduler.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use foreman_job::{Clock, Endpoint, Job, JobId, Priority, Random, RunnerKey};
+use foreman_store::{
+    Accepted, Headers, IdempotencyKey, NewJob, QueueStore, StoreError, StoredRequest, Withdrawal,
+};
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::keep_alive::Unloading;
+use crate::live::LiveJobs;
+use crate::status::Status;
+use crate::{Ticket, WhenCallerLeaves};
+
+/// A request to be done as a job.
+#[derive(Debug, Clone)]
+pub struct NewRequest {
+    /// The route it came in by.
+    pub endpoint: Endpoint,
+    /// The model as the caller spelled it.
+    pub model: String,
+    /// The runner it needs.
+    pub runner: RunnerKey,
+    /// Class.
+    pub priority: Priority,
+    /// Name of the caller's token.
+    pub caller: Option<String>,
+    /// It is not started later than this from now.
+    pub expires_in: Option<Duration>,
+    /// What becomes of it when its caller leaves.
+    pub when_caller_leaves: WhenCallerLeaves,
+    /// The headers to forward; no credentials.
+    pub headers: Headers,
+    /// The body as it came.
+    pub body: Bytes,
+    /// The key under which a repetition finds this job.
+    pub idempotency: Option<IdempotencyKey>,
+}
+
+/// What became of a submitted request.
+#[derive(Debug)]
+pub enum Submitted {
+    /// A new job; the caller waits at it.
+    New(Ticket),
+    /// The job of an earlier request with the same key; the caller waits at it too.
+    Attached(Ticket),
+    /// The job of an earlier request with the same key has ended: its answer is in the store.
+    Ended(Box<Job>),
+}
+
+/// Why a request was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum SubmitError {
+    /// As many jobs wait as may.
+    #[error("queue is full: {waiting} jobs wait")]
+    QueueFull {
+        /// How many wait.
+        waiting: u64,
+    },
+    /// Foreman shuts down.
+    #[error("foreman is shutting down")]
+    ShuttingDown,
+    /// The store did not take it, or cannot say whether it did.
+    #[error("accept job {id}")]
+    Store {
+        /// The id that it has if it was accepted after all.
+        id: JobId,
+        /// What the store said.
+        #[source]
+        source: StoreError,
+    },
+}
+
+/// What the parts of the scheduler share.
+pub(crate) struct Shared {
+    pub(crate) store: Arc<dyn QueueStore>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) random: Arc<dyn Random>,
+    pub(crate) live: LiveJobs,
+    /// Wakes the worker: something may be ready.
+    pub(crate) ready: Notify,
+    /// Wakes the timekeeper: something may be due earlier than it knows.
+    pub(crate) due: Notify,
+    /// Acceptances under way, counted against the queue's bound.
+    accepting: AtomicU64,
+    pub(crate) max_queue: u64,
+    /// Set at the beginning of the shutdown.
+    pub(crate) draining: CancellationToken,
+    pub(crate) status: watch::Sender<Status>,
+    /// Models to be unloaded when their drain ends; one entry per model.
+    unloads: Mutex<Vec<Unloading>>,
+}
+
+/// What is to be done about a wish to unload a model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unload {
+    /// Nothing runs on it or waits for it: the wish can be passed on.
+    Now,
+    /// It is noted, and done when the drain of that model ends.
+    Deferred,
+}
+
+/// The way in: cheap to clone, usable from any task.
+#[derive(Debug, Clone)]
+pub struct SchedulerHandle {
+    pub(crate) shared: Arc<Shared>,
+}
+
+impl Shared {
+    pub(crate) fn new(
+        (store, clock, random): (Arc<dyn QueueStore>, Arc<dyn Clock>, Arc<dyn Random>),
+        live: LiveJobs,
+        max_queue: u64,
+        draining: CancellationToken,
+    ) -> Self {
+        Self {
+            store,
+            clock,
+            random,
+            live,
+            ready: Notify::new(),
+            due: Notify::new(),
+            accepting: AtomicU64::new(0),
+            max_queue,
+            draining,
+            status: watch::Sender::new(Status::default()),
+            unloads: Mutex::default(),
+        }
+    }
+
+    /// Takes the wishes to unload this runner's model.
+    pub(crate) fn take_unloads(&self, runner: &RunnerKey) -> Vec<Unloading> {
+        let mut unloads = self.unloads.lock().unwrap_or_else(PoisonError::into_inner);
+        let (taken, left) = std::mem::take(&mut *unloads)
+            .into_iter()
+            .partition(|unloading| unloading.runner.weights() == runner.weights());
+        *unloads = left;
+        taken
+    }
+
+    fn note_unload(&self, unloading: Unloading) {
+        let mut unloads = self.unloads.lock().unwrap_or_else(PoisonError::into_inner);
+        unloads.retain(|other| other.runner.weights() != unloading.runner.weights());
+        unloads.push(unloading);
+    }
+}
+
+impl SchedulerHandle {
+    /// Makes a request durable as a job and lets the caller wait at it.
+    ///
+    /// # Errors
+    ///
+    /// See [`SubmitError`]; after [`StoreError::Unknown`] the job may run although the caller was
+    /// told of no id.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future says that the caller has left: the job, if it came to be, is cancelled.
+    pub async fn submit(&self, request: NewRequest) -> Result<Submitted, SubmitError> {
+        let shared = &self.shared;
+        if shared.draining.is_cancelled() {
+            return Err(SubmitError::ShuttingDown);
+        }
+        let _admission = self.admit()?;
+        let now = shared.clock.now();
+        let id = JobId::generate(now, shared.random.as_ref());
+        let mut attachment = shared.live.enter(id, request.when_caller_leaves);
+        let expires_at = request.expires_in.map(|wait| now.saturating_add(wait));
+        let job = NewJob {
+            id,
+            endpoint: request.endpoint,
+            model: request.model,
+            runner: request.runner,
+            priority: request.priority,
+            caller: request.caller,
+            created_at: now,
+            expires_at,
+            request: StoredRequest {
+                headers: request.headers,
+                body: request.body,
+            },
+            idempotency: request.idempotency,
+        };
+        let accepted = shared.store.accept(job).await;
+        if !matches!(accepted, Ok(Accepted::New { .. })) {
+            attachment.finish();
+            shared.live.remove(id);
+        }
+        match accepted {
+            Ok(Accepted::New { .. }) => {
+                shared.ready.notify_one();
+                if expires_at.is_some() {
+                    shared.due.notify_one();
+                }
+                Ok(Submitted::New(Ticket::new(attachment)))
+            }
+            Ok(Accepted::Existing(job)) => Ok(self.join(job)),
+            Err(source) => Err(SubmitError::Store { id, source }),
+        }
+    }
+
+    /// Cancels a job.
+    ///
+    /// A queued one never reaches the target; a running one is stopped and its connection to the
+    /// target closed.
+    ///
+    /// # Errors
+    ///
+    /// What the store says.
+    pub async fn cancel(&self, id: JobId) -> Result<Withdrawal, StoreError> {
+        crate::leavers::withdraw(&self.shared, id, "cancelled on request").await
+    }
+
+    /// Judges a wish to unload a model, and notes one that cannot be fulfilled now.
+    ///
+    /// # Errors
+    ///
+    /// What the store says.
+    pub async fn unload(&self, model: &str, runner: &RunnerKey) -> Result<Unload, StoreError> {
+        let status = self.status();
+        let current = status.runner.filter(|it| it.weights() == runner.weights());
+        let runs = status.running.is_some() && current.is_some();
+        let waits = self.shared.store.has_ready(runner).await?
+            || match &current {
+                Some(current) => self.shared.store.has_ready(current).await?,
+                None => false,
+            };
+        if !runs && !waits {
+            return Ok(Unload::Now);
+        }
+        self.shared.note_unload(Unloading {
+            model: model.to_owned(),
+            runner: runner.clone(),
+        });
+        Ok(Unload::Deferred)
+    }
+
+    /// Returns what the scheduler does now.
+    pub fn status(&self) -> Status {
+        self.shared.status.borrow().clone()
+    }
+
+    /// Follows what the scheduler does.
+    pub fn subscribe(&self) -> watch::Receiver<Status> {
+        self.shared.status.subscribe()
+    }
+
+    /// Returns the store, for reading.
+    pub fn store(&self) -> &Arc<dyn QueueStore> {
+        &self.shared.store
+    }
+
+    fn join(&self, job: Box<Job>) -> Submitted {
+        match self.shared.live.attach(job.id) {
+            Some(attachment) => Submitted::Attached(Ticket::new(attachment)),
+            None if job.progress.state.is_terminal() => Submitted::Ended(job),
+            // It waits since before the last restart, without a caller.
+            None => Submitted::Attached(Ticket::new(
+                self.shared.live.enter(job.id, WhenCallerLeaves::Finish),
+            )),
+        }
+    }
+
+    fn admit(&self) -> Result<Admission<'_>, SubmitError> {
+        let accepting = self.shared.accepting.fetch_add(1, Ordering::AcqRel);
+        let admission = Admission(&self.shared.accepting);
+        let waiting = self.shared.store.counts().queued.saturating_add(accepting);
+        if waiting >= self.shared.max_queue {
+            return Err(SubmitError::QueueFull { waiting });
+        }
+        Ok(admission)
+    }
+}
+
+/// Counts one acceptance while it is under way.
+struct Admission<'a>(&'a AtomicU64);
+
+impl Drop for Admission<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,48 @@
+//! Headers between their form in messages and their form at rest.
+//!
+//! A header's value is bytes. At rest each byte is one character (ISO 8859-1), so that every value
+//! comes back as it was.
+
+use foreman_store::Headers;
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+/// Takes headers out of a message.
+pub fn to_stored(map: &HeaderMap) -> Headers {
+    map.iter()
+        .map(|(name, value)| {
+            let text = value.as_bytes().iter().copied().map(char::from).collect();
+            (name.as_str().to_owned(), text)
+        })
+        .collect()
+}
+
+/// Puts stored headers into a message; one that is no header any more is left out.
+pub fn from_stored(headers: &Headers) -> HeaderMap {
+    let mut map = HeaderMap::with_capacity(headers.len());
+    for (name, text) in headers {
+        let bytes: Option<Vec<u8>> = text.chars().map(|c| u8::try_from(c).ok()).collect();
+        let value = bytes.and_then(|bytes| HeaderValue::from_bytes(&bytes).ok());
+        if let (Ok(name), Some(value)) = (HeaderName::from_bytes(name.as_bytes()), value) {
+            map.append(name, value);
+        }
+    }
+    map
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_value_comes_back_as_it_was() {
+        let mut map = HeaderMap::new();
+        map.append(
+            "user-agent",
+            HeaderValue::from_static("ollama-python/0.6.3"),
+        );
+        map.append("x-odd", HeaderValue::from_bytes(b"caf\xe9 \xff").unwrap());
+        map.append("x-odd", HeaderValue::from_static("twice"));
+
+        assert_eq!(from_stored(&to_stored(&map)), map);
+    }
+}

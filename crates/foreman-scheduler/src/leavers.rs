@@ -1,0 +1,72 @@
+//! Cancels the jobs of callers that have left.
+
+use std::sync::Arc;
+
+use foreman_job::JobId;
+use foreman_store::{StoreError, Withdrawal};
+use futures_util::future::join_all;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::handle::Shared;
+use crate::spool::Ending;
+use crate::transition;
+
+/// Departures handled together: thousands of callers may leave at once, and the store commits what
+/// comes together in one group.
+const BATCH: usize = 512;
+
+/// Cancels each job whose last caller left, until the scheduler ends.
+pub(crate) async fn run(
+    shared: Arc<Shared>,
+    mut left: mpsc::UnboundedReceiver<JobId>,
+    stop: CancellationToken,
+) {
+    let mut batch = Vec::with_capacity(BATCH);
+    loop {
+        tokio::select! {
+            biased; // What has arrived is handled before the end is noticed.
+            count = left.recv_many(&mut batch, BATCH) => if count == 0 { return },
+            () = stop.cancelled() => return,
+        }
+        join_all(batch.drain(..).map(|id| leave(&shared, id))).await;
+    }
+}
+
+async fn leave(shared: &Shared, id: JobId) {
+    // Another caller with the same key may have come in the meantime.
+    if shared.live.get(id).is_some_and(|job| job.has_caller()) {
+        return;
+    }
+    if let Err(error) = withdraw(shared, id, "caller left").await {
+        warn!(job = %id, %error, "cannot cancel the job of a caller that left");
+    }
+}
+
+/// Cancels a queued job, or stops a running one.
+pub(crate) async fn withdraw(
+    shared: &Shared,
+    id: JobId,
+    reason: &'static str,
+) -> Result<Withdrawal, StoreError> {
+    let withdrawal = shared.store.cancel(id, shared.clock.now()).await?;
+    match &withdrawal {
+        Withdrawal::Cancelled(job) => {
+            transition::log(job, foreman_job::JobState::Queued, reason);
+            if let Some(live) = shared.live.remove(id) {
+                live.spool
+                    .end(None, Ending::Cancelled, job.progress.attempt);
+            }
+        }
+        Withdrawal::Requested(job) => {
+            info!(job = %id, model = job.model, state = %job.progress.state, reason, "cancel requested");
+            // A run that ends by itself at this moment has taken the job out already.
+            if let Some(live) = shared.live.get(id) {
+                live.cancel.cancel();
+            }
+        }
+        Withdrawal::Final(_) | Withdrawal::Unknown => {}
+    }
+    Ok(withdrawal)
+}

@@ -1,0 +1,222 @@
+//! Where every running job ends.
+
+use std::time::Duration;
+
+use foreman_job::{Job, JobFailure, JobState, RetryDecision};
+use foreman_store::{AnswerHead, Claimed, Outcome, Settlement, StoreError, StoredAnswer};
+use tracing::{error, warn};
+
+use crate::attempt::{Attempt, Closing};
+use crate::live::LiveJob;
+use crate::spool::{Ending, Opening};
+use crate::transition;
+use crate::worker::Worker;
+
+/// Pause before a settlement that met a busy database is tried again.
+const BUSY_PAUSE: Duration = Duration::from_secs(1);
+
+/// An attempt whose fate is decided.
+struct Verdict {
+    outcome: Outcome,
+    /// Why, for the log.
+    reason: String,
+    /// What the caller gets to see once the outcome is durable.
+    closing: Option<Closing>,
+    failure: Option<JobFailure>,
+}
+
+impl Worker {
+    /// Ends a claim: makes the outcome durable, and only then shows its end to the callers.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot keep the outcome: nothing more may be run then.
+    pub(crate) async fn settle(
+        &self,
+        claimed: &Claimed,
+        live: &LiveJob,
+        attempt: Attempt,
+    ) -> Result<Job, StoreError> {
+        let verdict = self.judge(claimed, live, attempt);
+        let job = match self.make_durable(claimed, verdict.outcome.clone()).await {
+            Ok(job) => job,
+            Err(error) => {
+                self.shared.live.remove(claimed.job.id);
+                let attempt = claimed.job.progress.attempt;
+                live.spool.end(None, Ending::Unknown, attempt);
+                return Err(error);
+            }
+        };
+        transition::log(&job, live.take_state(), &verdict.reason);
+        self.conclude(&job, live, verdict);
+        Ok(job)
+    }
+
+    /// Commits the outcome; a busy database is waited for, on a full disk the answer's body is
+    /// given up before the outcome is.
+    async fn make_durable(&self, claimed: &Claimed, outcome: Outcome) -> Result<Job, StoreError> {
+        let mut settlement = Settlement {
+            seq: claimed.job.seq,
+            epoch: claimed.job.progress.epoch,
+            now: self.shared.clock.now(),
+            outcome,
+        };
+        loop {
+            match self.shared.store.settle(settlement.clone()).await {
+                Err(StoreError::Busy) => {
+                    warn!(job = %claimed.job.id, "another process holds the database; trying again");
+                    tokio::time::sleep(BUSY_PAUSE).await;
+                }
+                Err(StoreError::Full(reason)) if settlement.outcome.has_body() => {
+                    error!(job = %claimed.job.id, reason, "disk is full: the answer is not kept");
+                    settlement.outcome.drop_body();
+                }
+                end => return end,
+            }
+        }
+    }
+
+    fn judge(&self, claimed: &Claimed, live: &LiveJob, attempt: Attempt) -> Verdict {
+        match attempt {
+            Attempt::Complete { closing, usage } => {
+                let mut answer = self.kept(live, &closing);
+                answer.usage = usage;
+                Verdict {
+                    outcome: Outcome::Done { answer },
+                    reason: "answer is complete".to_owned(),
+                    closing: Some(closing),
+                    failure: None,
+                }
+            }
+            Attempt::Failed {
+                failure,
+                retry_after: _,
+                closing,
+            } => self.judge_failure(claimed, live, failure, closing),
+            Attempt::Aborted => Verdict::without_answer(Outcome::Cancelled, "nobody wants it"),
+            Attempt::Released => Verdict::without_answer(Outcome::Released, "shutting down"),
+        }
+    }
+
+    fn judge_failure(
+        &self,
+        claimed: &Claimed,
+        live: &LiveJob,
+        failure: JobFailure,
+        closing: Option<Closing>,
+    ) -> Verdict {
+        let forwarded = live.spool.is_open() && live.has_caller();
+        let decision = self.config.retry.decide(
+            failure.kind,
+            claimed.job.progress.attempt,
+            forwarded,
+            self.shared.random.unit(),
+        );
+        let reason = format!("{}: {failure}", failure.kind);
+        match decision {
+            RetryDecision::Retry {
+                spends_attempt,
+                delay,
+            } => Verdict::without_answer(
+                Outcome::Retry {
+                    failure,
+                    spends_attempt,
+                    retry_at: rest(delay).map(|rest| self.shared.clock.now().saturating_add(rest)),
+                },
+                reason,
+            ),
+            RetryDecision::Fail => Verdict {
+                outcome: Outcome::Failed {
+                    spends_attempt: failure.kind.spends_attempt(),
+                    answer: closing.as_ref().map(|closing| self.kept(live, closing)),
+                    failure: failure.clone(),
+                },
+                reason,
+                closing,
+                failure: Some(failure),
+            },
+        }
+    }
+
+    /// Puts together what is kept of an answer; without its body where bodies are not kept.
+    fn kept(&self, live: &LiveJob, closing: &Closing) -> StoredAnswer {
+        let head = closing.head.clone().or_else(|| live.spool.head());
+        let chunks = if self.config.retain_bodies.is_zero() {
+            Vec::new()
+        } else {
+            let last = closing.last.iter().cloned();
+            live.spool.chunks().into_iter().chain(last).collect()
+        };
+        StoredAnswer {
+            head: head.unwrap_or(AnswerHead {
+                status: 200,
+                headers: Vec::new(),
+            }),
+            chunks,
+            usage: None,
+        }
+    }
+
+    /// Shows the durable outcome to the callers.
+    fn conclude(&self, job: &Job, live: &LiveJob, verdict: Verdict) {
+        let attempt = job.progress.attempt;
+        match job.progress.state {
+            JobState::Done | JobState::Failed => {
+                self.shared.live.remove(job.id);
+                live.conclude(attempt, verdict.closing, verdict.failure);
+            }
+            JobState::Cancelled => {
+                self.shared.live.remove(job.id);
+                live.spool.end(None, Ending::Cancelled, attempt);
+            }
+            JobState::Queued | JobState::Loading | JobState::Working => {
+                live.spool.reset();
+                if self.shared.draining.is_cancelled() {
+                    live.keep();
+                    live.spool.end(None, Ending::ShuttingDown, attempt);
+                }
+                if job.progress.retry_at.is_some() {
+                    self.shared.due.notify_one();
+                }
+            }
+        }
+    }
+}
+
+impl Verdict {
+    fn without_answer(outcome: Outcome, reason: impl Into<String>) -> Self {
+        Self {
+            outcome,
+            reason: reason.into(),
+            closing: None,
+            failure: None,
+        }
+    }
+}
+
+impl LiveJob {
+    /// Publishes the end of the job, with what was held back of its answer.
+    fn conclude(&self, attempt: u32, closing: Option<Closing>, failure: Option<JobFailure>) {
+        let Some(Closing { head, last }) = closing else {
+            let ending = failure.map_or(Ending::Complete, Ending::Failed);
+            self.spool.end(None, ending, attempt);
+            return;
+        };
+        if let Some(head) = head {
+            self.spool.open(Opening {
+                head,
+                attempt,
+                failure,
+            });
+        }
+        self.spool.end(
+            last.filter(|last| !last.is_empty()),
+            Ending::Complete,
+            attempt,
+        );
+    }
+}
+
+fn rest(delay: Duration) -> Option<Duration> {
+    (!delay.is_zero()).then_some(delay)
+}

@@ -1,0 +1,370 @@
+//! The one loop that runs jobs: claim, run, settle, again.
+//!
+//! One turn: while the breaker is open, wait and probe; otherwise ask what is resident, claim what
+//! the policy chooses, run it to its end, settle it, and note what that says about the target.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use foreman_job::{FailureKind, Job, JobFailure};
+use foreman_ollama::{Deadlines, ErrorKind, Inventory, OllamaClient, TargetError};
+use foreman_store::{ClaimRequest, Claimed, StoreError};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, debug, error, info, info_span, warn};
+
+use crate::SchedulerConfig;
+use crate::attempt::{Attempt, head_of};
+use crate::breaker::Breaker;
+use crate::handle::Shared;
+use crate::keep_alive::KeepAlivePolicy;
+use crate::metrics::Metrics;
+use crate::policy;
+use crate::residency::Residency;
+use crate::run::{Run, Swap};
+use crate::status::{BreakerStatus, Running};
+use crate::transition;
+
+/// The slot of this worker; a target has one.
+const SLOT: u32 = 0;
+
+/// A wake-up that got lost costs at most this.
+const POLL: Duration = Duration::from_secs(1);
+
+/// A target that is up answers a probe within this time.
+const PROBE_PATIENCE: Duration = Duration::from_secs(5);
+
+/// The one that runs jobs.
+pub(crate) struct Worker {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) client: Arc<dyn OllamaClient>,
+    pub(crate) inventory: Inventory,
+    pub(crate) config: SchedulerConfig,
+    pub(crate) metrics: Metrics,
+    /// Set when running attempts are to be given up.
+    pub(crate) force: CancellationToken,
+    pub(crate) breaker: Breaker,
+    pub(crate) residency: Residency,
+    pub(crate) keep_alive: KeepAlivePolicy,
+    /// Rung after each swap, for the embedder.
+    pub(crate) swapped: Arc<Notify>,
+    /// Jobs run since the last swap.
+    pub(crate) drained: u64,
+    /// Times a swap was put off for a job of the resident runner.
+    pub(crate) avoided: Arc<AtomicU64>,
+}
+
+impl Worker {
+    /// Runs jobs until the shutdown begins; a running one is brought to its end.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot keep what was done: nothing more may be run.
+    pub(crate) async fn run(mut self) -> Result<(), StoreError> {
+        while !self.shared.draining.is_cancelled() {
+            if let Some(at) = self.breaker.probe_at() {
+                self.probe(at).await;
+                continue;
+            }
+            match self.claim().await {
+                Ok(Some(claimed)) => self.turn(claimed).await?,
+                Ok(None) => self.idle().await,
+                Err(StoreError::Busy | StoreError::Full(_)) => {
+                    warn!("the database cannot be written now; no job is claimed");
+                    self.pause(POLL).await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    async fn claim(&mut self) -> Result<Option<Claimed>, StoreError> {
+        if self.shared.store.counts().queued == 0 {
+            return Ok(None);
+        }
+        let snapshot = self.inventory.snapshot();
+        let runners = self.residency.runners(self.client.as_ref(), &snapshot);
+        let resident = runners.await.to_vec();
+        let now = self.shared.clock.now();
+        let max_wait = self.config.max_wait;
+        let avoided = Arc::clone(&self.avoided);
+        let request = ClaimRequest {
+            slot: SLOT,
+            resident,
+            now,
+            choose: Arc::new(move |heads| {
+                let choice = policy::choose(heads, now, max_wait);
+                if choice.seq != heads.oldest.seq {
+                    avoided.fetch_add(1, Ordering::Relaxed);
+                }
+                Some(choice)
+            }),
+        };
+        self.shared.store.claim(request).await
+    }
+
+    /// Runs and settles one job.
+    async fn turn(&mut self, claimed: Claimed) -> Result<(), StoreError> {
+        let Claimed { job, reason, .. } = &claimed;
+        let span = info_span!("job", job.id = %job.id, model = job.model);
+        transition::log(job, foreman_job::JobState::Queued, reason.as_str());
+        let head = head_of(&claimed);
+        let live = self.shared.live.for_run(job.id);
+        let swap = if self.residency.has(&job.runner) {
+            Swap::None
+        } else {
+            Swap::Load
+        };
+        if self.residency.current() != Some(&job.runner) {
+            self.end_drain().await;
+        }
+        self.show_running(job);
+        self.metrics.claimed(job);
+        let run = Run {
+            claimed: &claimed,
+            live: &live,
+            head: head.as_ref(),
+            swap,
+        };
+        let began = Instant::now();
+        let attempt = self.attempt(run).instrument(span).await;
+        let took = began.elapsed();
+        let suspicion = self.observe(&claimed, &attempt, swap, took);
+        let settled = self.settle(&claimed, &live, attempt).await;
+        self.show_idle();
+        if let Some(suspicion) = suspicion {
+            self.follow_up(suspicion).await;
+        }
+        match settled {
+            Ok(job) => {
+                self.metrics.settled(&job, took);
+                self.keep_alive.note(&job, head.as_ref());
+                Ok(())
+            }
+            Err(StoreError::Lost(error)) => {
+                error!(job = %claimed.job.id, %error, "the run was replaced; its outcome is dropped");
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Notes what the end of an attempt says about the target.
+    fn observe(
+        &mut self,
+        claimed: &Claimed,
+        attempt: &Attempt,
+        swap: Swap,
+        took: Duration,
+    ) -> Option<Suspicion> {
+        match attempt {
+            Attempt::Complete { usage, .. } => {
+                self.breaker.succeeded();
+                let load = usage.map(|usage| usage.load).filter(|load| !load.is_zero());
+                self.ran(&claimed.job, swap, load.unwrap_or(took));
+                None
+            }
+            Attempt::Failed {
+                failure,
+                retry_after,
+                ..
+            } => {
+                self.metrics.attempt_failed(failure.kind);
+                self.residency.forget_reading();
+                Some(Suspicion {
+                    failure: failure.clone(),
+                    asked: *retry_after,
+                })
+            }
+            Attempt::Aborted | Attempt::Released => {
+                self.residency.forget_reading();
+                None
+            }
+        }
+    }
+
+    /// Finds out whether a failure was the job's own or the target's, before the next job meets it.
+    async fn follow_up(&mut self, Suspicion { failure, asked }: Suspicion) {
+        let is_down = match failure.kind {
+            FailureKind::ClosedBeforeHead
+            | FailureKind::Truncated
+            | FailureKind::FirstByteTimeout
+            | FailureKind::Stalled
+            | FailureKind::TargetTransient => !self.answers_probe().await,
+            FailureKind::TargetUnreachable
+            | FailureKind::TargetTls
+            | FailureKind::TargetBusy
+            | FailureKind::Incomplete
+            | FailureKind::RunTimeout
+            | FailureKind::TargetError
+            | FailureKind::TargetRejected
+            | FailureKind::BadResponse
+            | FailureKind::LineTooLong
+            | FailureKind::OutputTooLarge
+            | FailureKind::StorageRead
+            | FailureKind::Expired
+            | FailureKind::Poison
+            | FailureKind::Panic => failure.kind.opens_breaker(),
+        };
+        if is_down {
+            self.open_breaker(failure.kind, &failure.message, asked);
+        }
+    }
+
+    /// Notes that the target answered a job, and writes the line of a swap.
+    fn ran(&mut self, job: &Job, swap: Swap, load: Duration) {
+        let before = self.residency.current().cloned();
+        let changed = before.as_ref() != Some(&job.runner);
+        self.residency.ran(&job.runner);
+        if !changed && swap == Swap::None {
+            self.drained = self.drained.saturating_add(1);
+            return;
+        }
+        let load_ms = match swap {
+            Swap::Load => millis(load),
+            Swap::None => 0,
+        };
+        info!(
+            from = before.as_ref().map_or("none", |runner| runner.as_str()),
+            to = job.runner.as_str(),
+            model = job.model,
+            drained = self.drained,
+            load_ms,
+            "swapped after {} jobs",
+            self.drained,
+        );
+        if swap == Swap::Load {
+            self.metrics.swapped();
+            self.swapped.notify_one();
+        }
+        self.drained = 1;
+    }
+
+    fn open_breaker(&mut self, kind: FailureKind, message: &str, asked: Option<Duration>) {
+        let unit = self.shared.random.unit();
+        let pause = self.breaker.open(Instant::now(), asked, unit);
+        warn!(
+            code = kind.code(),
+            error = message,
+            pause_ms = millis(pause),
+            waiting = self.shared.store.counts().queued,
+            "target does not take jobs: they wait"
+        );
+        if kind != FailureKind::TargetBusy {
+            let seen = TargetError::new(ErrorKind::Unreachable, "running a job");
+            self.inventory.note_unreachable(&seen);
+        }
+        self.show_breaker(Some(message));
+    }
+
+    /// Waits for the time of the probe, and probes.
+    async fn probe(&mut self, at: Instant) {
+        tokio::select! {
+            () = tokio::time::sleep_until(at) => {}
+            () = self.shared.draining.cancelled() => return,
+        }
+        if !self.answers_probe().await {
+            let unit = self.shared.random.unit();
+            let pause = self.breaker.open(Instant::now(), None, unit);
+            debug!(pause_ms = millis(pause), "target does not answer the probe");
+            return;
+        }
+        let waiting = self.shared.store.counts().queued;
+        info!(waiting, "target answers again");
+        self.breaker.close();
+        self.residency.forget_reading();
+        self.show_breaker(None);
+        // Sees what the target has now; the embedder is warmed on its word.
+        if let Err(error) = self.inventory.refresh().await {
+            debug!(%error, "target answers a probe but cannot be polled");
+        }
+    }
+
+    /// Asks the target for a sign of life.
+    async fn answers_probe(&self) -> bool {
+        let answer = tokio::time::timeout(PROBE_PATIENCE, self.client.version()).await;
+        matches!(answer, Ok(Ok(answer)) if answer.status.is_success())
+    }
+
+    /// Does what is left to do when the queue is empty, and waits for a job.
+    async fn idle(&mut self) {
+        self.end_drain().await;
+        self.pause(POLL).await;
+    }
+
+    async fn end_drain(&mut self) {
+        let unloads = self
+            .residency
+            .current()
+            .map(|runner| self.shared.take_unloads(runner))
+            .unwrap_or_default();
+        self.keep_alive.honour(self.client.as_ref(), unloads).await;
+    }
+
+    async fn pause(&self, longest: Duration) {
+        tokio::select! {
+            () = self.shared.ready.notified() => {}
+            () = self.shared.draining.cancelled() => {}
+            () = tokio::time::sleep(longest) => {}
+        }
+    }
+
+    pub(crate) const fn deadlines(&self) -> Deadlines {
+        Deadlines {
+            first_byte: Some(self.config.first_byte_timeout),
+            idle: Some(self.config.idle_timeout),
+        }
+    }
+
+    pub(crate) fn show_running(&self, job: &Job) {
+        self.shared.status.send_modify(|status| {
+            status.runner = Some(job.runner.clone());
+            status.running = Some(Running {
+                id: job.id,
+                model: job.model.clone(),
+                state: job.progress.state,
+                since: job.claimed_at.unwrap_or(job.created_at),
+            });
+        });
+    }
+
+    fn show_idle(&self) {
+        let swaps_avoided = self.avoided.load(Ordering::Relaxed);
+        let swaps = self.metrics.swaps();
+        self.shared.status.send_modify(|status| {
+            status.running = None;
+            status.swaps = swaps;
+            status.swaps_avoided = swaps_avoided;
+        });
+    }
+
+    fn show_breaker(&self, reason: Option<&str>) {
+        let since = self.shared.clock.now();
+        self.metrics.breaker(reason.is_some());
+        self.shared.status.send_modify(|status| {
+            status.breaker = match (reason, &status.breaker) {
+                (None, _) => BreakerStatus::Closed,
+                // The first failure tells since when.
+                (Some(_), open @ BreakerStatus::Open { .. }) => open.clone(),
+                (Some(reason), BreakerStatus::Closed) => BreakerStatus::Open {
+                    since,
+                    reason: reason.to_owned(),
+                },
+            };
+        });
+    }
+}
+
+/// A failure that may say something about the target.
+struct Suspicion {
+    failure: JobFailure,
+    /// The pause that the target asked for.
+    asked: Option<Duration>,
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

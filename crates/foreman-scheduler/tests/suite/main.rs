@@ -1,0 +1,16 @@
+//! The scheduler over a store and a target in memory: every way in which an attempt can end.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot be set up has failed"
+)]
+
+mod answers;
+mod callers;
+mod endings;
+mod failures;
+mod keep_alive;
+mod order;
+mod rig;
+mod shutdown;

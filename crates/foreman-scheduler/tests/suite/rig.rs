@@ -1,0 +1,287 @@
+//! A scheduler over a store and a target in memory, under paused time.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use foreman_job::lifecycle::Epoch;
+use foreman_job::{Clock, Endpoint, Job, JobId, Priority, RunnerKey, Timestamp};
+use foreman_ollama::{
+    FakeOllama, FakeReply, Inventory, OllamaClient, Poller, PollerConfig, RecordedRequest,
+};
+use foreman_scheduler::{
+    First, Metrics, NewRequest, Output, Parts, Scheduler, SchedulerConfig, SchedulerError,
+    SchedulerHandle, SeededRandom, Shutdown, SubmitError, Submitted, Ticket, WhenCallerLeaves,
+};
+use foreman_store::{
+    Accepted, ClaimRequest, Claimed, Due, MemoryStore, NewJob, Purge, Purged, QueueCounts,
+    QueueStore, Recovery, Settlement, StoreError, StoreHealth, StoredAnswer, StoredRequest,
+    Withdrawal,
+};
+use http::StatusCode;
+use serde_json::{Value, json};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// A wall clock that goes with the paused clock of the runtime.
+#[derive(Debug)]
+struct PausedClock(Instant);
+
+impl Clock for PausedClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(1_000_000).saturating_add(self.0.elapsed())
+    }
+}
+
+/// A store whose settlements wait for permits.
+pub(crate) struct GatedStore {
+    inner: MemoryStore,
+    pub(crate) settlements: Semaphore,
+}
+
+pub(crate) struct Rig {
+    pub(crate) fake: FakeOllama,
+    pub(crate) store: Arc<GatedStore>,
+    pub(crate) handle: SchedulerHandle,
+    pub(crate) shutdown: Shutdown,
+    pub(crate) inventory: Inventory,
+    pub(crate) scheduler: JoinSet<Result<(), SchedulerError>>,
+    _poller: JoinSet<()>,
+}
+
+pub(crate) fn config() -> SchedulerConfig {
+    SchedulerConfig::default()
+}
+
+impl Rig {
+    pub(crate) async fn start() -> Self {
+        Self::with(FakeOllama::new(), config()).await
+    }
+
+    pub(crate) async fn with(fake: FakeOllama, config: SchedulerConfig) -> Self {
+        let store = Arc::new(GatedStore {
+            inner: MemoryStore::new(),
+            settlements: Semaphore::new(Semaphore::MAX_PERMITS),
+        });
+        Self::over(fake, config, store).await
+    }
+
+    pub(crate) async fn over(
+        fake: FakeOllama,
+        config: SchedulerConfig,
+        store: Arc<GatedStore>,
+    ) -> Self {
+        let client: Arc<dyn OllamaClient> = Arc::new(fake.clone());
+        let wall = Arc::new(|| jiff::Timestamp::UNIX_EPOCH);
+        let poller = Poller::new(Arc::clone(&client), PollerConfig::default(), wall, None);
+        let inventory = poller.inventory();
+        let mut polling = JoinSet::new();
+        polling.spawn(poller.run(CancellationToken::new()));
+        inventory.refresh().await.ok();
+        let queue: Arc<dyn QueueStore> = Arc::<GatedStore>::clone(&store);
+        let parts = Parts {
+            store: queue,
+            client,
+            inventory: inventory.clone(),
+            clock: Arc::new(PausedClock(Instant::now())),
+            random: Arc::new(SeededRandom::new(7)),
+            metrics: Metrics::default(),
+        };
+        let shutdown = Shutdown::default();
+        let scheduler = Scheduler::new(parts, config, shutdown.clone());
+        let handle = scheduler.handle();
+        scheduler.recover().await.unwrap();
+        let mut running = JoinSet::new();
+        running.spawn(scheduler.run());
+        Self {
+            fake,
+            store,
+            handle,
+            shutdown,
+            inventory,
+            scheduler: running,
+            _poller: polling,
+        }
+    }
+
+    pub(crate) async fn submit(&self, request: NewRequest) -> Ticket {
+        match self.try_submit(request).await.unwrap() {
+            Submitted::New(ticket) | Submitted::Attached(ticket) => ticket,
+            Submitted::Ended(job) => panic!("ended: {job:?}"),
+        }
+    }
+
+    pub(crate) async fn try_submit(&self, request: NewRequest) -> Result<Submitted, SubmitError> {
+        self.handle.submit(request).await
+    }
+
+    pub(crate) async fn job(&self, id: JobId) -> Job {
+        self.store.job(id).await.unwrap().unwrap()
+    }
+
+    /// Returns the prompts in the order in which the target got them.
+    pub(crate) fn prompts(&self) -> Vec<String> {
+        self.fake
+            .requests_to("/api/chat")
+            .iter()
+            .map(prompt)
+            .collect()
+    }
+}
+
+/// A chat with one message.
+pub(crate) fn chat(model: &str, prompt: &str) -> NewRequest {
+    chat_with(
+        model,
+        &json!({"model": model, "messages": [{"role": "user", "content": prompt}]}),
+    )
+}
+
+pub(crate) fn chat_with(model: &str, body: &Value) -> NewRequest {
+    NewRequest {
+        endpoint: Endpoint::Chat,
+        model: model.to_owned(),
+        runner: RunnerKey::new(&format!("{model}:latest"), ""),
+        priority: Priority::Normal,
+        caller: None,
+        expires_in: None,
+        when_caller_leaves: WhenCallerLeaves::Cancel,
+        headers: Vec::new(),
+        body: Bytes::from(body.to_string()),
+        idempotency: None,
+    }
+}
+
+pub(crate) fn prompt(request: &RecordedRequest) -> String {
+    let body: Value = serde_json::from_slice(&request.body).unwrap();
+    body["messages"][0]["content"].as_str().unwrap().to_owned()
+}
+
+/// A streamed answer that repeats the prompt.
+pub(crate) fn echo(request: &RecordedRequest) -> FakeReply {
+    let text = json!({"message": {"content": prompt(request)}, "done": false}).to_string();
+    FakeReply::ndjson(&[text.as_str(), DONE])
+}
+
+pub(crate) const TOKEN: &str = r#"{"message":{"role":"assistant","content":"a"},"done":false}"#;
+pub(crate) const DONE: &str = r#"{"message":{"role":"assistant","content":""},"done":true,"done_reason":"stop","total_duration":9,"eval_count":3}"#;
+
+pub(crate) fn busy() -> FakeReply {
+    FakeReply::json(
+        StatusCode::SERVICE_UNAVAILABLE,
+        r#"{"error":"server busy, please try again.  maximum pending requests exceeded"}"#,
+    )
+}
+
+/// Waits for the answer to begin.
+pub(crate) async fn output(ticket: Ticket) -> Output {
+    match ticket.first().await {
+        First::Answer(_, output) => output,
+        First::Ended { ending, attempts } => panic!("{ending:?} after {attempts}"),
+    }
+}
+
+/// Reads the answer to its end.
+pub(crate) async fn text(ticket: Ticket) -> String {
+    let mut output = output(ticket).await;
+    let mut text = Vec::new();
+    while let Some(chunk) = output.chunk().await {
+        text.extend_from_slice(&chunk.unwrap());
+    }
+    String::from_utf8(text).unwrap()
+}
+
+/// Lets everything run that can run without time passing.
+pub(crate) async fn settle_down() {
+    tokio::time::sleep(Duration::from_millis(1)).await;
+}
+
+impl fmt::Debug for GatedStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GatedStore").finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl QueueStore for GatedStore {
+    async fn accept(&self, job: NewJob) -> Result<Accepted, StoreError> {
+        self.inner.accept(job).await
+    }
+
+    async fn claim(&self, request: ClaimRequest) -> Result<Option<Claimed>, StoreError> {
+        self.inner.claim(request).await
+    }
+
+    async fn start(&self, seq: i64, epoch: Epoch, now: Timestamp) -> Result<(), StoreError> {
+        self.inner.start(seq, epoch, now).await
+    }
+
+    async fn settle(&self, settlement: Settlement) -> Result<Job, StoreError> {
+        self.settlements.acquire().await.unwrap().forget();
+        self.inner.settle(settlement).await
+    }
+
+    async fn cancel(&self, id: JobId, now: Timestamp) -> Result<Withdrawal, StoreError> {
+        self.inner.cancel(id, now).await
+    }
+
+    async fn due(&self, now: Timestamp) -> Result<Due, StoreError> {
+        self.inner.due(now).await
+    }
+
+    async fn recover(
+        &self,
+        now: Timestamp,
+        latest_retry: Timestamp,
+    ) -> Result<Recovery, StoreError> {
+        self.inner.recover(now, latest_retry).await
+    }
+
+    async fn job(&self, id: JobId) -> Result<Option<Job>, StoreError> {
+        self.inner.job(id).await
+    }
+
+    async fn request(&self, id: JobId) -> Result<Option<StoredRequest>, StoreError> {
+        self.inner.request(id).await
+    }
+
+    async fn answer(&self, id: JobId) -> Result<Option<StoredAnswer>, StoreError> {
+        self.inner.answer(id).await
+    }
+
+    async fn has_ready(&self, runner: &RunnerKey) -> Result<bool, StoreError> {
+        self.inner.has_ready(runner).await
+    }
+
+    async fn oldest_queued(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.inner.oldest_queued().await
+    }
+
+    fn counts(&self) -> QueueCounts {
+        self.inner.counts()
+    }
+
+    async fn purge(&self, purge: Purge) -> Result<Purged, StoreError> {
+        self.inner.purge(purge).await
+    }
+
+    async fn save_note(&self, name: &'static str, value: Bytes) -> Result<(), StoreError> {
+        self.inner.save_note(name, value).await
+    }
+
+    async fn note(&self, name: &'static str) -> Result<Option<Bytes>, StoreError> {
+        self.inner.note(name).await
+    }
+
+    fn health(&self) -> watch::Receiver<StoreHealth> {
+        self.inner.health()
+    }
+
+    async fn close(&self) -> Result<(), StoreError> {
+        self.inner.close().await
+    }
+}
