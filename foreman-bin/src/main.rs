@@ -1,2 +1,7 @@
-//! x
-fn main(){}
+//! The foreman program.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    foreman_cli::run()
+}

@@ -1,1 +1,16 @@
-//! x
+//! What the end-to-end tests share: the real program, the stub and a client that sees every chunk.
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot be set up has failed"
+)]
+
+mod exchange;
+mod process;
+mod setup;
+mod wait;
+
+pub use exchange::{Exchange, Head, Reply, request};
+pub use process::{Builder, Foreman, Log};
+pub use setup::{Pair, chat, chat_stream, stub};
+pub use wait::{DEADLINE, eventually, within};

@@ -1,1 +1,48 @@
-//! Placeholder.
+//! The HTTP front of foreman on raw hyper: what callers see.
+//!
+//! A [`Server`] takes its [`ServerConfig`] and its [`Parts`], and serves a listener until its
+//! [`Shutdown`]. Requests for work become jobs through the scheduler's handle; embeddings and
+//! management pass through; lists come from the inventory. The server never claims or settles a
+//! job, and never keeps one.
+//!
+//! ```
+//! use foreman_job::Priority;
+//! use foreman_server::{ServerConfig, TokenEntry};
+//!
+//! let config = ServerConfig {
+//!     tokens: vec![TokenEntry::new("alice", "open sesame", Priority::Normal)],
+//!     ..ServerConfig::default()
+//! };
+//! assert!(!format!("{config:?}").contains("sesame"));
+//! ```
+
+mod app;
+mod auth;
+mod changes;
+mod config;
+mod connection;
+mod cors;
+mod decode;
+mod error;
+mod fault;
+mod host;
+mod io;
+mod job_body;
+mod json;
+mod metrics;
+mod pace;
+mod record;
+mod request;
+mod response;
+mod router;
+mod routes;
+mod server;
+mod service;
+mod shape;
+mod target;
+mod terms;
+
+pub use config::{Interim, ServerConfig, TokenEntry};
+pub use error::ServeError;
+pub use metrics::Metrics;
+pub use server::{Parts, Server, Shutdown};

@@ -1,5 +1,6 @@
 //! Why the store could not do what it was asked.
 
+use foreman_job::JobId;
 use foreman_job::lifecycle::IllegalTransition;
 
 /// Why the store could not do what it was asked.
@@ -41,3 +42,13 @@ pub enum StoreError {
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct UnknownCause(pub String);
+
+/// A claim for a slot in which a job runs already: the source of a [`StoreError::Database`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a job runs in slot {0} already")]
+pub struct SlotTaken(pub u32);
+
+/// A new job with the id of another: the source of a [`StoreError::Database`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("there is a job {0} already")]
+pub struct TakenId(pub JobId);

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use foreman_job::lifecycle::Epoch;
+use foreman_job::lifecycle::{Epoch, Progress};
 use foreman_job::{
     Choice, Endpoint, Job, JobFailure, JobId, JobState, PickReason, Priority, QueueHeads,
     RunnerKey, Timestamp, Usage,
@@ -261,6 +261,32 @@ pub enum StoreHealth {
     },
 }
 
+impl Outcome {
+    /// Tells whether a body is kept with it.
+    pub fn has_body(&self) -> bool {
+        match self {
+            Self::Done { answer } => !answer.chunks.is_empty(),
+            Self::Failed { answer, .. } => answer.as_ref().is_some_and(|it| !it.chunks.is_empty()),
+            Self::Retry { .. } | Self::Cancelled | Self::Released => false,
+        }
+    }
+
+    /// Gives up the body, so that the outcome itself needs next to no room.
+    pub fn drop_body(&mut self) {
+        match self {
+            Self::Done { answer }
+            | Self::Failed {
+                answer: Some(answer),
+                ..
+            } => answer.chunks.clear(),
+            Self::Failed { answer: None, .. }
+            | Self::Retry { .. }
+            | Self::Cancelled
+            | Self::Released => {}
+        }
+    }
+}
+
 impl QueueCounts {
     /// Returns the count of one state.
     pub const fn of(&self, state: JobState) -> u64 {
@@ -283,6 +309,30 @@ impl QueueCounts {
             JobState::Done => &mut self.done,
             JobState::Failed => &mut self.failed,
             JobState::Cancelled => &mut self.cancelled,
+        }
+    }
+}
+
+impl NewJob {
+    /// The job it becomes at a place in the queue.
+    pub(crate) fn to_job(&self, seq: i64) -> Job {
+        Job {
+            seq,
+            id: self.id,
+            endpoint: self.endpoint,
+            model: self.model.clone(),
+            runner: self.runner.clone(),
+            priority: self.priority,
+            caller: self.caller.clone(),
+            progress: Progress::accepted(),
+            created_at: self.created_at,
+            claimed_at: None,
+            started_at: None,
+            finished_at: None,
+            expires_at: self.expires_at,
+            failure: None,
+            target_status: None,
+            usage: None,
         }
     }
 }

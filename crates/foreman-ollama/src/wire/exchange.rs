@@ -1,0 +1,134 @@
+//! One request and its response head on one connection.
+
+use std::borrow::Cow;
+use std::future::{Future, pending};
+use std::sync::Arc;
+
+use http::{Request, Response};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use tokio::time::{Instant, sleep_until};
+
+use crate::client::TargetResponse;
+use crate::config::Deadlines;
+use crate::error::{ErrorKind, TargetError};
+use crate::headers;
+use crate::stream::{TargetStream, Waits};
+use crate::wire::body::WireBody;
+use crate::wire::failure;
+use crate::wire::pool::{Connection, Pool, RequestBody};
+use crate::wire::upload::UploadWatch;
+
+/// An exchange that brought no response head.
+pub(super) struct Failure {
+    pub(super) error: TargetError,
+    /// Whether the connection ended without a byte of an answer.
+    pub(super) silent_end: bool,
+}
+
+/// When the request was out of the house.
+pub(super) enum SentClock {
+    At(Instant),
+    AfterUpload(UploadWatch),
+}
+
+impl SentClock {
+    async fn sent(&mut self) -> Instant {
+        match self {
+            Self::At(at) => *at,
+            Self::AfterUpload(watch) => watch.sent().await,
+        }
+    }
+
+    fn sent_at(&self) -> Instant {
+        match self {
+            Self::At(at) => *at,
+            Self::AfterUpload(watch) => watch.sent_at().unwrap_or_else(Instant::now),
+        }
+    }
+}
+
+/// What an exchange needs besides its connection and its request.
+pub(super) struct Exchange {
+    pub(super) deadlines: Deadlines,
+    pub(super) clock: SentClock,
+    pub(super) doing: Cow<'static, str>,
+    pub(super) pool: Arc<Pool>,
+}
+
+impl Exchange {
+    /// Sends the request and waits for the head of its answer.
+    pub(super) async fn run(
+        mut self,
+        mut connection: Connection,
+        request: Request<RequestBody>,
+    ) -> Result<TargetResponse, Failure> {
+        let before = connection.received.count();
+        let sending = connection.sender.send_request(request);
+        match self.until_head(sending).await {
+            Some(Ok(response)) => Ok(self.respond(connection, response)),
+            Some(Err(error)) => {
+                let silent_end = !error.is_parse() && connection.received.count() == before;
+                Err(Failure {
+                    error: self.explain(error),
+                    silent_end,
+                })
+            }
+            None => Err(Failure {
+                error: TargetError::new(ErrorKind::FirstByteTimeout, self.doing),
+                silent_end: false,
+            }),
+        }
+    }
+
+    async fn until_head<T>(&mut self, sending: impl Future<Output = T>) -> Option<T> {
+        let limit = self.deadlines.first_byte;
+        let clock = &mut self.clock;
+        let expired = async move {
+            match limit {
+                Some(limit) => match clock.sent().await.checked_add(limit) {
+                    Some(until) => sleep_until(until).await,
+                    None => pending().await,
+                },
+                None => pending().await,
+            }
+        };
+        tokio::select! {
+            // An answer that is there wins over a deadline that passed meanwhile.
+            biased;
+            answer = sending => Some(answer),
+            () = expired => None,
+        }
+    }
+
+    fn respond(self, connection: Connection, response: Response<Incoming>) -> TargetResponse {
+        let (mut head, incoming) = response.into_parts();
+        headers::strip_hop_by_hop(&mut head.headers);
+        // One clock for head and first byte: a 200 that is followed by nothing is no answer yet.
+        let first_until = match self.deadlines.first_byte {
+            Some(limit) if head.status.is_success() => self.clock.sent_at().checked_add(limit),
+            Some(_) | None => None,
+        };
+        let upload = match self.clock {
+            SentClock::At(_) => None,
+            SentClock::AfterUpload(watch) => Some(watch),
+        };
+        let body = WireBody::new(incoming, connection, self.pool, upload, self.doing.clone());
+        let waits = Waits::new(first_until, self.deadlines.idle);
+        TargetResponse {
+            status: head.status,
+            headers: head.headers,
+            body: TargetStream::new(body.boxed(), waits, self.doing),
+        }
+    }
+
+    fn explain(&self, error: hyper::Error) -> TargetError {
+        let doing = self.doing.clone();
+        if let SentClock::AfterUpload(watch) = &self.clock
+            && let Some(cause) = watch.failure()
+        {
+            return TargetError::new(ErrorKind::RequestBody, doing).with_source(cause);
+        }
+        TargetError::new(failure::before_head(&error), doing).with_source(error)
+    }
+}

@@ -1,0 +1,11 @@
+//! HTTP/1.1 to the target: dialling, a small pool, one exchange at a time per connection.
+
+mod body;
+mod client;
+mod dial;
+mod exchange;
+mod failure;
+mod pool;
+mod upload;
+
+pub use client::HyperClient;

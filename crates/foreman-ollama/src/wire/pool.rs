@@ -1,0 +1,172 @@
+//! Connections that wait for their next request.
+
+use std::fmt;
+use std::io;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::combinators::BoxBody;
+use hyper::client::conn::http1::SendRequest;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout};
+
+use crate::client::BoxError;
+
+/// More idle connections than this are closed: as many as a busy set of embedding callers needs.
+const MAX_IDLE: usize = 64;
+/// Longer idle ones are closed: proxies drop them silently after a minute or more.
+const IDLE_LIFETIME: Duration = Duration::from_mins(1);
+/// How long the end of the previous exchange may take to settle before a new one is dialled.
+const SETTLE: Duration = Duration::from_millis(100);
+
+/// The body type of every request.
+pub(super) type RequestBody = BoxBody<Bytes, BoxError>;
+
+/// One open connection; dropping it closes it at once.
+pub(super) struct Connection {
+    pub(super) sender: SendRequest<RequestBody>,
+    pub(super) received: Received,
+    /// Held only to end with the connection.
+    pub(super) _driver: Driver,
+}
+
+/// The task that moves a connection's bytes; ends with this value.
+pub(super) struct Driver(pub(super) JoinHandle<()>);
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Counts the bytes that came over one connection.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Received(Arc<AtomicU64>);
+
+impl Received {
+    pub(super) fn count(&self) -> u64 {
+        self.0.load(Ordering::Acquire)
+    }
+
+    fn add(&self, bytes: usize) {
+        self.0
+            .fetch_add(u64::try_from(bytes).unwrap_or(u64::MAX), Ordering::AcqRel);
+    }
+}
+
+/// Idle connections, the most recently used last.
+#[derive(Default)]
+pub(super) struct Pool {
+    idle: Mutex<Vec<Idle>>,
+}
+
+struct Idle {
+    connection: Connection,
+    since: Instant,
+}
+
+impl Pool {
+    /// Takes the most recently used connection that can carry a request.
+    pub(super) async fn take(&self) -> Option<Connection> {
+        while let Some(idle) = self.pop() {
+            let mut connection = idle.connection;
+            let fresh = idle.since.elapsed() < IDLE_LIFETIME;
+            if !fresh || connection.sender.is_closed() {
+                continue;
+            }
+            if let Ok(Ok(())) = timeout(SETTLE, connection.sender.ready()).await {
+                return Some(connection);
+            }
+        }
+        None
+    }
+
+    /// Keeps a connection whose last exchange came to its proper end.
+    pub(super) fn put(&self, connection: Connection) {
+        if connection.sender.is_closed() {
+            return;
+        }
+        let since = Instant::now();
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.retain(|one| {
+            since.duration_since(one.since) < IDLE_LIFETIME && !one.connection.sender.is_closed()
+        });
+        if idle.len() < MAX_IDLE {
+            idle.push(Idle { connection, since });
+        }
+    }
+
+    fn pop(&self) -> Option<Idle> {
+        self.idle
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop()
+    }
+}
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        f.debug_struct("Pool").field("idle", &idle.len()).finish()
+    }
+}
+
+/// A stream that counts what is read from it.
+pub(super) struct Counted<S> {
+    inner: S,
+    received: Received,
+}
+
+impl<S> Counted<S> {
+    pub(super) fn new(inner: S, received: Received) -> Self {
+        Self { inner, received }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Counted<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let polled = Pin::new(&mut self.inner).poll_read(cx, buf);
+        self.received.add(buf.filled().len().saturating_sub(before));
+        polled
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Counted<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+}

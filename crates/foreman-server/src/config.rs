@@ -1,0 +1,135 @@
+//! The settings of the server.
+
+use std::fmt;
+use std::time::Duration;
+
+use foreman_job::Priority;
+use foreman_ollama::Deadlines;
+use sha2::{Digest, Sha256};
+
+/// The settings of the server.
+#[derive(Debug, Clone)]
+pub struct ServerConfig {
+    /// Larger bodies of queued requests are refused.
+    pub max_body: u64,
+    /// Whether waiting callers get interim responses.
+    pub interim: Interim,
+    /// A caller must send the head of its request within this time.
+    ///
+    /// Hyper counts the time between two requests of a connection too, so this is also how long an
+    /// idle connection stays open.
+    pub header_timeout: Duration,
+    /// A caller must not pause longer than this within the body of its request.
+    pub body_idle_timeout: Duration,
+    /// A caller that takes no byte for this long, although there are some, is dropped.
+    pub write_stall_timeout: Duration,
+    /// More connections than this wait to be accepted.
+    pub max_connections: usize,
+    /// Who may call; empty: everybody.
+    pub tokens: Vec<TokenEntry>,
+    /// Web origins that may call, besides those that Ollama allows by itself; `*` allows all.
+    pub origins: Vec<String>,
+    /// The name of this machine, accepted in `Host` on loopback listeners.
+    pub hostname: Option<String>,
+    /// Foreman's version, as the health page shows it.
+    pub version: String,
+    /// How long direct requests (embeddings) may wait for the target.
+    pub direct_deadlines: Deadlines,
+}
+
+/// When callers that wait get interim responses (`102 Processing`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Interim {
+    /// Never.
+    Off,
+    /// This often, but never to a request that came through a proxy.
+    Auto(Duration),
+    /// This often.
+    On(Duration),
+}
+
+/// A caller and how it proves who it is.
+#[derive(Clone)]
+pub struct TokenEntry {
+    name: String,
+    digest: [u8; 32],
+    max_priority: Priority,
+}
+
+impl Default for ServerConfig {
+    /// What a few hundred callers on a local network want.
+    fn default() -> Self {
+        Self {
+            // Some tens of images as base64.
+            max_body: 256 * 1024 * 1024,
+            // Below the shortest limit for silence that was seen in clients.
+            interim: Interim::Auto(Duration::from_secs(15)),
+            // Longer than the minute for which most clients keep idle connections.
+            header_timeout: Duration::from_secs(75),
+            body_idle_timeout: Duration::from_secs(30),
+            // A laptop that sleeps for a moment survives it; a dead one costs no memory for long.
+            write_stall_timeout: Duration::from_mins(1),
+            // Ten thousand waiting callers, and room for others.
+            max_connections: 16_384,
+            tokens: Vec::new(),
+            origins: Vec::new(),
+            hostname: None,
+            version: String::new(),
+            // As jobs wait for the target.
+            direct_deadlines: Deadlines {
+                first_byte: Some(Duration::from_mins(10)),
+                idle: Some(Duration::from_mins(2)),
+            },
+        }
+    }
+}
+
+impl TokenEntry {
+    /// Makes an entry; only a digest of the token is kept.
+    pub fn new(name: impl Into<String>, token: &str, max_priority: Priority) -> Self {
+        Self {
+            name: name.into(),
+            digest: Sha256::digest(token.as_bytes()).into(),
+            max_priority,
+        }
+    }
+
+    /// Returns the caller's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Returns the most urgent class that the caller may ask for.
+    pub const fn max_priority(&self) -> Priority {
+        self.max_priority
+    }
+
+    pub(crate) const fn digest(&self) -> &[u8; 32] {
+        &self.digest
+    }
+}
+
+impl fmt::Debug for TokenEntry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenEntry")
+            .field("name", &self.name)
+            .field("max_priority", &self.max_priority)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neither_a_token_nor_its_digest_is_shown() {
+        let entry = TokenEntry::new("alice", "open sesame", Priority::Normal);
+
+        let shown = format!("{entry:?}");
+
+        assert!(shown.contains("alice"));
+        assert!(!shown.contains("sesame"));
+        assert!(!shown.contains(&format!("{:?}", entry.digest())));
+    }
+}

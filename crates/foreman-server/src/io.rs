@@ -1,0 +1,193 @@
+//! The connection to a caller, as hyper reads and writes it.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
+
+/// What a caller that waits is sent, so that it does not give up; it says nothing about the answer.
+const INTERIM: &[u8] = b"HTTP/1.1 102 Processing\r\n\r\n";
+/// How long the rest of a refused request is read before the connection is closed.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// What a request handler asks of its connection.
+#[derive(Debug, Default)]
+pub(crate) struct Wishes {
+    /// An interim response is to be sent; set only while no part of the answer exists.
+    interim: AtomicBool,
+    /// The caller may still be sending when the connection is closed.
+    linger: AtomicBool,
+}
+
+/// The connection to a caller.
+///
+/// A caller that takes no byte for a while is given up. Interim responses are written here, since
+/// hyper's server cannot: only when hyper has nothing left to write, so never inside an answer.
+pub(crate) struct CallerIo {
+    stream: TokioIo<TcpStream>,
+    stall: Stall,
+    wishes: Arc<Wishes>,
+    /// What is left of an interim response that was begun.
+    unsent: &'static [u8],
+    lingering: Option<Pin<Box<Sleep>>>,
+}
+
+/// Notices that a peer takes nothing.
+struct Stall {
+    limit: Duration,
+    timer: Option<Pin<Box<Sleep>>>,
+    armed: bool,
+}
+
+impl Wishes {
+    /// Forgets what the last request asked for.
+    pub(crate) fn begin_request(&self) {
+        self.interim.store(false, Ordering::Release);
+        self.linger.store(false, Ordering::Release);
+    }
+
+    /// Asks for an interim response.
+    pub(crate) fn send_interim(&self) {
+        self.interim.store(true, Ordering::Release);
+    }
+
+    /// Takes that back: the answer begins.
+    pub(crate) fn begin_answer(&self) {
+        self.interim.store(false, Ordering::Release);
+    }
+
+    /// Asks that the rest of the request is read when the connection is closed, since a close with
+    /// unread bytes would destroy the answer on its way.
+    pub(crate) fn linger(&self) {
+        self.linger.store(true, Ordering::Release);
+    }
+}
+
+impl CallerIo {
+    pub(crate) fn new(stream: TcpStream, write_stall: Duration, wishes: Arc<Wishes>) -> Self {
+        Self {
+            stream: TokioIo::new(stream),
+            stall: Stall {
+                limit: write_stall,
+                timer: None,
+                armed: false,
+            },
+            wishes,
+            unsent: &[],
+            lingering: None,
+        }
+    }
+
+    fn poll_unsent(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.unsent.is_empty() {
+            let polled = Pin::new(&mut self.stream).poll_write(cx, self.unsent);
+            let sent = ready!(self.stall.watch(cx, polled))?;
+            if sent == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.unsent = self.unsent.get(sent..).unwrap_or_default();
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let until = self
+            .lingering
+            .get_or_insert_with(|| Box::pin(sleep(LINGER)));
+        let mut scratch = [0; 4096];
+        while until.as_mut().poll(cx).is_pending() {
+            let mut buf = ReadBuf::new(&mut scratch);
+            ready!(Pin::new(self.stream.inner_mut()).poll_read(cx, &mut buf))?;
+            if buf.filled().is_empty() {
+                break;
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Stall {
+    fn watch<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        polled: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if polled.is_ready() {
+            self.armed = false;
+            return polled;
+        }
+        let until = || Instant::now() + self.limit;
+        let timer = self
+            .timer
+            .get_or_insert_with(|| Box::pin(sleep_until(until())));
+        if !self.armed {
+            timer.as_mut().reset(until());
+            self.armed = true;
+        }
+        ready!(timer.as_mut().poll(cx));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl Read for CallerIo {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl Write for CallerIo {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        ready!(self.poll_unsent(cx))?;
+        let polled = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.stall.watch(cx, polled)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        ready!(self.poll_unsent(cx))?;
+        let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        self.stall.watch(cx, polled)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    /// Called by hyper after every step in which it has nothing to write.
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.unsent.is_empty() && self.wishes.interim.swap(false, Ordering::AcqRel) {
+            self.unsent = INTERIM;
+        }
+        ready!(self.poll_unsent(cx))?;
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.lingering.is_none() {
+            ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
+        }
+        if self.wishes.linger.load(Ordering::Acquire) {
+            ready!(self.poll_linger(cx))?;
+        }
+        Poll::Ready(Ok(()))
+    }
+}

@@ -1,0 +1,105 @@
+//! What is noted of a request when it ends.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use foreman_job::JobId;
+use foreman_ollama::TargetError;
+use http::{Method, StatusCode};
+use http_body::{Body as _, Frame, SizeHint};
+use tokio::time::Instant;
+
+use crate::Metrics;
+use crate::response::Body;
+use crate::router::Class;
+
+/// What is noted of a request; written when it is dropped, since callers leave at any time.
+pub(crate) struct Record {
+    metrics: Metrics,
+    method: Method,
+    class: Class,
+    began: Instant,
+    caller: Option<Arc<str>>,
+    status: Option<StatusCode>,
+    job: Option<JobId>,
+    complete: bool,
+}
+
+impl Record {
+    pub(crate) fn begin(metrics: Metrics, method: Method, class: Class) -> Self {
+        Self {
+            metrics,
+            method,
+            class,
+            began: Instant::now(),
+            caller: None,
+            status: None,
+            job: None,
+            complete: false,
+        }
+    }
+
+    pub(crate) fn set_caller(&mut self, caller: Option<Arc<str>>) {
+        self.caller = caller;
+    }
+
+    /// Notes the head of the answer, and follows its body to the end.
+    pub(crate) fn follow(mut self, response: http::Response<Body>) -> http::Response<Recorded> {
+        self.status = Some(response.status());
+        self.job = response.extensions().get::<JobId>().copied();
+        self.complete = response.body().is_end_stream() || self.method == Method::HEAD;
+        response.map(|body| Recorded { body, record: self })
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        let took = self.began.elapsed();
+        self.metrics.ended(self.class, self.status, took);
+        tracing::info!(
+            http.method = %self.method,
+            http.route = self.class.as_str(),
+            http.status = self.status.map(|status| status.as_u16()),
+            duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+            job.id = self.job.map(tracing::field::display),
+            caller = self.caller.as_deref(),
+            complete = self.complete,
+            "request ended"
+        );
+    }
+}
+
+/// A body whose end is noted.
+pub(crate) struct Recorded {
+    body: Body,
+    record: Record,
+}
+
+impl http_body::Body for Recorded {
+    type Data = Bytes;
+    type Error = TargetError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, TargetError>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        match &polled {
+            Poll::Ready(None) => self.record.complete = true,
+            // Hyper asks no more once the announced length is there.
+            Poll::Ready(Some(Ok(_))) => self.record.complete = self.body.is_end_stream(),
+            Poll::Ready(Some(Err(_))) | Poll::Pending => {}
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,219 @@
+//! Requests that become jobs: read, checked and submitted.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use foreman_job::{Endpoint, RunnerKey};
+use foreman_ollama::{RequestHead, RequestKind, forwardable, unknown_model};
+use foreman_scheduler::{
+    NewRequest, Submitted, Ticket, WhenCallerLeaves, api_of, runner_key, to_stored,
+};
+use foreman_store::{Headers, IdempotencyKey};
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::request::Parts;
+use sha2::{Digest, Sha256};
+use tokio::time::Instant;
+
+use super::replay;
+use super::unload::{self, UnloadRequest};
+use super::waiting::Waiting;
+use super::wish::{self, Place};
+use crate::app::{App, Call};
+use crate::auth::Caller;
+use crate::error::ApiError;
+use crate::io::Wishes;
+use crate::request::{self, Limits};
+use crate::response::{self, Response};
+use crate::terms::{self, Terms};
+use crate::{json, shape, target};
+
+const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
+
+/// What is left to do once a request was read and submitted.
+enum Step {
+    /// Nothing: it is answered.
+    Answered(Box<Response>),
+    /// To wait.
+    Wait(Waiting),
+}
+
+/// A request that was read, for a model that the target has.
+struct Checked {
+    endpoint: Endpoint,
+    head: Parts,
+    body: Bytes,
+    wish: RequestHead,
+    terms: Terms,
+    caller: Caller,
+}
+
+/// A request that was read, or its answer.
+enum Reading {
+    Answered(Response),
+    Checked(Box<Checked>),
+}
+
+pub(crate) async fn answer(endpoint: Endpoint, call: Call) -> Result<Response, ApiError> {
+    // Boxed, so that a waiting caller does not hold the room that reading and checking needs.
+    match Box::pin(enter(endpoint, call)).await? {
+        Step::Answered(response) => Ok(*response),
+        Step::Wait(waiting) => waiting.answer().await,
+    }
+}
+
+async fn enter(endpoint: Endpoint, call: Call) -> Result<Step, ApiError> {
+    let app = Arc::clone(&call.app);
+    let wishes = Arc::clone(&call.wishes);
+    let checked = match read(endpoint, call).await? {
+        Reading::Answered(response) => return Ok(Step::answered(response)),
+        Reading::Checked(checked) => checked,
+    };
+    let wish = &checked.wish;
+    let runner = runner_key(&app.inventory.snapshot(), &wish.name, &wish.load_options);
+    if wish.kind == RequestKind::Unload {
+        let request = UnloadRequest {
+            endpoint,
+            wish,
+            runner: &runner,
+            head: &checked.head,
+            body: checked.body,
+        };
+        return Ok(Step::answered(unload::answer(&app, request).await?));
+    }
+    let submitted = app.scheduler.submit(checked.job(runner)).await;
+    let submitted = submitted
+        .map_err(|error| ApiError::refused(&error, |backlog| app.pace.retry_after(backlog)))?;
+    let ticket = match submitted {
+        Submitted::New(ticket) | Submitted::Attached(ticket) => ticket,
+        Submitted::Ended(job) => return Ok(Step::answered(replay::answer(&app, &job).await?)),
+    };
+    if checked.terms.respond_async {
+        return Ok(Step::answered(checked.accepted(&app, &ticket)));
+    }
+    Ok(Step::Wait(checked.waiting(app, wishes, ticket)))
+}
+
+/// Reads a request whole and finds out whether the target can do it.
+async fn read(endpoint: Endpoint, call: Call) -> Result<Reading, ApiError> {
+    let app = &call.app;
+    let (head, body) = call.request.into_parts();
+    let terms = Terms::read(&head.headers, &call.caller)?;
+    let limits = Limits {
+        size: app.config.max_body,
+        idle: app.config.body_idle_timeout,
+    };
+    let body = request::read(body, limits, &call.wishes).await?;
+    let wish = match wish::read(app, endpoint, &head.headers, &body).await {
+        Ok(wish) => wish,
+        Err(rejection) => return Ok(Reading::Answered(wish::refusal(app, &rejection))),
+    };
+    match wish::place(app, &wish.name).await {
+        Place::Here => Ok(Reading::Checked(Box::new(Checked {
+            endpoint,
+            head,
+            body,
+            wish,
+            terms,
+            caller: call.caller,
+        }))),
+        Place::Elsewhere => Ok(Reading::Answered(
+            target::pass_read(app, &head, body).await?,
+        )),
+        Place::Nowhere => {
+            let rejection = unknown_model(api_of(endpoint), &wish.model);
+            Ok(Reading::Answered(wish::refusal(app, &rejection)))
+        }
+    }
+}
+
+impl Checked {
+    fn job(&self, runner: RunnerKey) -> NewRequest {
+        let idempotency = self.terms.idempotency_key.as_ref();
+        NewRequest {
+            endpoint: self.endpoint,
+            model: self.wish.model.clone(),
+            runner,
+            priority: self.terms.priority,
+            caller: self.caller.name.as_deref().map(str::to_owned),
+            expires_in: self.terms.expires_in,
+            when_caller_leaves: if self.terms.outlives_caller() {
+                WhenCallerLeaves::Finish
+            } else {
+                WhenCallerLeaves::Cancel
+            },
+            headers: stored_headers(&self.head.headers),
+            body: self.body.clone(),
+            idempotency: idempotency.map(|key| IdempotencyKey {
+                scope: scope(&self.caller, self.endpoint),
+                key: key.clone(),
+                request_hash: Sha256::digest(&self.body).into(),
+            }),
+        }
+    }
+
+    fn waiting(&self, app: Arc<App>, wishes: Arc<Wishes>, ticket: Ticket) -> Waiting {
+        let Parts {
+            version, headers, ..
+        } = &self.head;
+        // A load is answered by one object, whatever was asked for.
+        let stream = self.wish.stream && self.wish.kind == RequestKind::Generate;
+        let expected = wish::expected_type(self.endpoint, stream);
+        Waiting {
+            interim: terms::interim(app.config.interim, *version, headers),
+            heartbeat: self.terms.heartbeat.map(|beat| (beat, expected)),
+            app,
+            wishes,
+            ticket,
+            endpoint: self.endpoint,
+            accepted: Instant::now(),
+        }
+    }
+
+    /// Answers a caller that does not want to wait; letting go of the ticket does not end the job.
+    fn accepted(&self, app: &App, ticket: &Ticket) -> Response {
+        let id = ticket.id();
+        let caller = self.caller.name.as_deref();
+        let body = format!(
+            r#"{{"id":"{id}","endpoint":"{}","model":{},"state":"queued","priority":"{}","caller":{},"created_at":"{}"}}"#,
+            self.endpoint,
+            json::string(&self.wish.model),
+            self.terms.priority,
+            caller.map_or_else(|| "null".to_owned(), json::string),
+            app.clock.now(),
+        );
+        let mut response = response::json(202, body);
+        let headers = response.headers_mut();
+        headers.insert(shape::JOB_ID, shape::job_header(id));
+        headers.insert(
+            PREFERENCE_APPLIED,
+            HeaderValue::from_static("respond-async"),
+        );
+        if let Ok(location) = HeaderValue::from_str(&format!("/foreman/v1/jobs/{id}")) {
+            headers.insert(header::LOCATION, location);
+        }
+        response.extensions_mut().insert(id);
+        response
+    }
+}
+
+impl Step {
+    fn answered(response: Response) -> Self {
+        Self::Answered(Box::new(response))
+    }
+}
+
+/// Keys of one caller on one path never meet those of another.
+fn scope(caller: &Caller, endpoint: Endpoint) -> String {
+    match &caller.name {
+        Some(name) => format!("{endpoint} {name}"),
+        None => endpoint.path().to_owned(),
+    }
+}
+
+fn stored_headers(headers: &HeaderMap) -> Headers {
+    let mut kept = HeaderMap::with_capacity(headers.len());
+    for (name, value) in headers.iter().filter(|(name, _)| forwardable(name)) {
+        kept.append(name, value.clone());
+    }
+    to_stored(&kept)
+}

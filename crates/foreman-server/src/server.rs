@@ -1,0 +1,165 @@
+//! The server: accepts connections and shuts down in two stages.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use foreman_job::Clock;
+use foreman_ollama::{Inventory, OllamaClient};
+use foreman_scheduler::SchedulerHandle;
+use prometheus_client::registry::Registry;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::app::App;
+use crate::auth::Auth;
+use crate::changes::Changes;
+use crate::cors::Cors;
+use crate::host::HostCheck;
+use crate::pace::Pace;
+use crate::{Metrics, ServeError, ServerConfig, connection};
+
+/// After an error that passes, such as too many open files, accepting rests for so long.
+const ACCEPT_REST: Duration = Duration::from_millis(100);
+
+/// What the server works with.
+#[derive(Debug, Clone)]
+pub struct Parts {
+    /// The way to the queue.
+    pub scheduler: SchedulerHandle,
+    /// What the target has.
+    pub inventory: Inventory,
+    /// Who talks to the target.
+    pub client: Arc<dyn OllamaClient>,
+    /// The wall clock.
+    pub clock: Arc<dyn Clock>,
+    /// The server's own instruments.
+    pub metrics: Metrics,
+    /// All instruments of the program, for `/metrics`.
+    pub registry: Arc<Registry>,
+}
+
+/// The two stages of a shutdown.
+#[derive(Debug, Clone, Default)]
+pub struct Shutdown {
+    /// Nothing new is accepted; idle connections close, busy ones after their answer.
+    pub drain: CancellationToken,
+    /// What is left is dropped.
+    pub force: CancellationToken,
+}
+
+/// The HTTP front.
+#[derive(Debug)]
+pub struct Server {
+    config: ServerConfig,
+    parts: Parts,
+}
+
+impl Server {
+    /// Puts a server together; nothing runs yet.
+    pub const fn new(config: ServerConfig, parts: Parts) -> Self {
+        Self { config, parts }
+    }
+
+    /// Serves until the shutdown, and returns when the last connection has ended.
+    ///
+    /// # Errors
+    ///
+    /// A listener that is not usable.
+    pub async fn run(self, listener: TcpListener, shutdown: Shutdown) -> Result<(), ServeError> {
+        let address = listener.local_addr().map_err(ServeError::Listener)?;
+        let tasks = TaskTracker::new();
+        let connections = Arc::new(Semaphore::new(
+            self.config.max_connections.min(Semaphore::MAX_PERMITS),
+        ));
+        let app = Arc::new(self.app(address, &tasks, &shutdown));
+        tracing::info!(%address, "listening");
+        loop {
+            let accepted = tokio::select! {
+                biased;
+                () = shutdown.drain.cancelled() => break,
+                () = shutdown.force.cancelled() => break,
+                accepted = accept(&listener, &connections) => accepted,
+            };
+            match accepted {
+                Ok((stream, permit)) => {
+                    let serving = connection::serve(stream, Arc::clone(&app), shutdown.clone());
+                    tasks.spawn(async move {
+                        serving.await;
+                        drop(permit);
+                    });
+                }
+                Err(error) if is_of_one_connection(&error) => {}
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept connections");
+                    sleep(ACCEPT_REST).await;
+                }
+            }
+        }
+        drop(listener);
+        tracing::info!(connections = tasks.len(), "no longer listening");
+        tasks.close();
+        tasks.wait().await;
+        Ok(())
+    }
+
+    fn app(self, address: SocketAddr, tasks: &TaskTracker, shutdown: &Shutdown) -> App {
+        let Self { config, parts } = self;
+        let Parts {
+            scheduler,
+            inventory,
+            client,
+            clock,
+            metrics,
+            registry,
+        } = parts;
+        App {
+            auth: Auth::new(config.tokens.clone()),
+            cors: Cors::new(&config.origins),
+            host: HostCheck::new(address.ip(), config.hostname.as_deref()),
+            changes: Changes::new(inventory.clone(), tasks.clone(), Handle::current()),
+            pace: Pace::default(),
+            draining: shutdown.drain.clone(),
+            request_ids: AtomicU64::new(0),
+            config,
+            scheduler,
+            inventory,
+            client,
+            clock,
+            registry,
+            metrics,
+        }
+    }
+}
+
+async fn accept(
+    listener: &TcpListener,
+    connections: &Arc<Semaphore>,
+) -> io::Result<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+    // The semaphore is never closed.
+    let permit = Arc::clone(connections)
+        .acquire_owned()
+        .await
+        .map_err(io::Error::other)?;
+    let (stream, _) = listener.accept().await?;
+    stream.set_nodelay(true)?;
+    Ok((stream, permit))
+}
+
+/// Tells whether the error is one of the connection that was about to be accepted.
+fn is_of_one_connection(error: &io::Error) -> bool {
+    [
+        io::ErrorKind::ConnectionAborted,
+        io::ErrorKind::ConnectionReset,
+        io::ErrorKind::ConnectionRefused,
+        io::ErrorKind::InvalidInput,
+        io::ErrorKind::NotConnected,
+    ]
+    .contains(&error.kind())
+}

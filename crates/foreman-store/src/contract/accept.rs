@@ -1,0 +1,198 @@
+//! Promises about acceptance.
+
+#![expect(clippy::expect_used, reason = "a test fails by a panic")]
+
+use std::collections::BTreeSet;
+
+use foreman_job::lifecycle::Progress;
+use foreman_job::{Endpoint, Priority, RunnerKey};
+use futures_like::join_all;
+
+use super::Subject;
+use super::words::{accept, answer, asking, at, done, key, read, running, settle};
+use crate::{Accepted, NewJob, StoreError};
+
+/// What a caller asked is what is read back.
+pub async fn a_job_keeps_what_it_was_accepted_with(subject: &impl Subject) {
+    let store = subject.open();
+    let new = NewJob {
+        endpoint: Endpoint::V1Messages,
+        runner: RunnerKey::new("sha256:ab", "num_ctx=8192"),
+        priority: Priority::Low,
+        caller: None,
+        expires_at: Some(at(99)),
+        ..asking("Llama3", 5)
+    };
+
+    let seq = accept(&*store, new.clone()).await;
+
+    let job = read(&*store, new.id).await;
+    assert_eq!((job.seq, job.id, job.endpoint), (seq, new.id, new.endpoint));
+    assert_eq!((job.model, job.runner), (new.model, new.runner));
+    assert_eq!((job.priority, job.caller), (new.priority, new.caller));
+    assert_eq!((job.created_at, job.expires_at), (at(5), Some(at(99))));
+    assert_eq!(job.progress, Progress::accepted());
+    assert_eq!(
+        store.request(new.id).await.expect("reads"),
+        Some(new.request)
+    );
+    assert_eq!(store.answer(new.id).await.expect("reads"), None);
+    assert_eq!(store.counts().queued, 1);
+}
+
+/// Order is the order of acceptance, whatever the clock says.
+pub async fn places_ascend_in_the_order_of_acceptance(subject: &impl Subject) {
+    let store = subject.open();
+
+    let mut places = Vec::new();
+    for created_at in [50, 40, 60, 10] {
+        places.push(accept(&*store, asking("a", created_at)).await);
+    }
+
+    assert!(places.is_sorted(), "{places:?}");
+    assert_eq!(places.iter().collect::<BTreeSet<_>>().len(), 4);
+}
+
+/// A public name belongs to one job.
+pub async fn an_id_is_not_given_twice(subject: &impl Subject) {
+    let store = subject.open();
+    let first = asking("a", 1);
+    accept(&*store, first.clone()).await;
+    let second = NewJob {
+        id: first.id,
+        ..asking("b", 2)
+    };
+
+    let refused = store.accept(second).await;
+
+    assert!(
+        matches!(refused, Err(StoreError::Database(_))),
+        "{refused:?}"
+    );
+    assert_eq!(store.counts().queued, 1);
+    assert_eq!(read(&*store, first.id).await.model, "a");
+}
+
+/// A repetition makes no second job.
+pub async fn a_repeated_key_finds_the_first_job(subject: &impl Subject) {
+    let store = subject.open();
+    let first = NewJob {
+        idempotency: key("me /api/chat", "k", 1),
+        ..asking("a", 1)
+    };
+    let again = NewJob {
+        idempotency: first.idempotency.clone(),
+        ..asking("a", 2)
+    };
+    accept(&*store, first.clone()).await;
+
+    let accepted = store.accept(again.clone()).await.expect("accepts");
+
+    let known = read(&*store, first.id).await;
+    assert_eq!(accepted, Accepted::Existing(Box::new(known)));
+    assert_eq!(store.job(again.id).await.expect("reads"), None);
+    assert_eq!(store.counts().queued, 1);
+}
+
+/// A repetition after the end finds the answer.
+pub async fn a_repeated_key_finds_a_job_that_has_ended(subject: &impl Subject) {
+    let store = subject.open();
+    let first = NewJob {
+        idempotency: key("me", "k", 1),
+        ..asking("a", 1)
+    };
+    accept(&*store, first.clone()).await;
+    let claimed = super::words::claim_any(&*store, 2).await.expect("is ready");
+    let ended = settle(&*store, &claimed.job, 3, done()).await;
+
+    let accepted = store.accept(first.clone()).await.expect("accepts");
+
+    assert_eq!(accepted, Accepted::Existing(Box::new(ended)));
+    assert_eq!(store.answer(first.id).await.expect("reads"), Some(answer()));
+}
+
+/// The same key for something else is a mistake of the caller's.
+pub async fn a_key_with_another_body_is_refused(subject: &impl Subject) {
+    let store = subject.open();
+    for body in [1, 2] {
+        let job = NewJob {
+            idempotency: key("me", "k", body),
+            ..asking("a", 1)
+        };
+        let accepted = store.accept(job).await;
+        let mismatch = matches!(accepted, Err(StoreError::IdempotencyMismatch));
+        assert_eq!(mismatch, body == 2, "{accepted:?}");
+    }
+    assert_eq!(store.counts().queued, 1);
+}
+
+/// Callers do not meet in each other's keys.
+pub async fn the_same_key_of_another_scope_is_another_key(subject: &impl Subject) {
+    let store = subject.open();
+    for scope in ["me", "you"] {
+        let job = NewJob {
+            idempotency: key(scope, "k", 1),
+            ..asking("a", 1)
+        };
+        let accepted = store.accept(job).await.expect("accepts");
+        assert!(matches!(accepted, Accepted::New { .. }), "{scope}");
+    }
+}
+
+/// The race between repetitions has one winner.
+pub async fn fifty_at_once_with_one_key_make_one_job(subject: &impl Subject) {
+    let store = subject.open();
+    running(&*store).await;
+
+    let mut places = BTreeSet::new();
+    let mut made = 0;
+    let racing = (0..50).map(|_| {
+        store.accept(NewJob {
+            idempotency: key("me", "k", 1),
+            ..asking("a", 1)
+        })
+    });
+    for accepted in join_all(racing).await {
+        match accepted.expect("accepts") {
+            Accepted::New { seq } => {
+                made += 1;
+                places.insert(seq);
+            }
+            Accepted::Existing(job) => {
+                places.insert(job.seq);
+            }
+        }
+    }
+
+    assert_eq!((made, places.len()), (1, 1));
+    assert_eq!(store.counts().queued, 1);
+}
+
+/// All futures at once, without another dependency.
+mod futures_like {
+    use std::future::Future;
+    use std::pin::Pin;
+    use std::task::Poll;
+
+    /// Polls all of them until all are ready.
+    pub(super) async fn join_all<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output> {
+        let mut waiting: Vec<Pin<Box<F>>> = futures.map(Box::pin).collect();
+        let mut ready = Vec::new();
+        std::future::poll_fn(|context| {
+            waiting.retain_mut(|future| match future.as_mut().poll(context) {
+                Poll::Ready(output) => {
+                    ready.push(output);
+                    false
+                }
+                Poll::Pending => true,
+            });
+            if waiting.is_empty() {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
+        })
+        .await;
+        ready
+    }
+}

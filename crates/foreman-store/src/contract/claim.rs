@@ -1,0 +1,222 @@
+//! Promises about claims.
+
+#![expect(clippy::expect_used, reason = "a test fails by a panic")]
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use foreman_job::lifecycle::Epoch;
+use foreman_job::{Choice, JobState, PickReason, Priority, QueueHeads, RunnerKey};
+
+use super::Subject;
+use super::words::{
+    SLOT, accept, asking, at, choice, claim_any, done, drain, read, retry, runner, running, settle,
+    wish,
+};
+use crate::{ClaimRequest, NewJob, QueueStore, StoreError};
+
+/// No job, no call of the policy.
+pub async fn an_empty_queue_gives_nothing(subject: &impl Subject) {
+    let store = subject.open();
+    let never = ClaimRequest {
+        choose: Arc::new(|heads: &QueueHeads| Some(choice(&heads.oldest, PickReason::Oldest))),
+        ..wish(1)
+    };
+
+    assert_eq!(store.claim(never).await.expect("claims"), None);
+}
+
+/// A claim gives all that the run needs.
+pub async fn a_claimed_job_loads_with_a_new_epoch_and_its_request(subject: &impl Subject) {
+    let store = subject.open();
+    let new = asking("a", 1);
+    accept(&*store, new.clone()).await;
+
+    let claimed = claim_any(&*store, 7).await.expect("a job is ready");
+
+    assert_eq!(claimed.job.id, new.id);
+    assert_eq!(claimed.job.progress.state, JobState::Loading);
+    assert_eq!(claimed.job.progress.epoch, Epoch::new(1));
+    assert_eq!(claimed.job.claimed_at, Some(at(7)));
+    assert_eq!(claimed.reason, PickReason::Oldest);
+    assert_eq!(claimed.request, new.request);
+    assert_eq!(read(&*store, new.id).await, claimed.job);
+    assert_eq!((store.counts().queued, store.counts().loading), (0, 1));
+}
+
+/// The heads are of the best class only, and one for each resident runner that has one.
+pub async fn the_policy_sees_the_heads_of_the_best_class(subject: &impl Subject) {
+    let store = subject.open();
+    let mut ids = Vec::new();
+    for (model, priority) in [
+        ("low", Priority::Low),
+        ("a", Priority::Normal),
+        ("b", Priority::Normal),
+        ("b", Priority::Normal),
+        ("c", Priority::Normal),
+    ] {
+        let job = NewJob {
+            priority,
+            ..asking(model, 1)
+        };
+        ids.push(accept(&*store, job).await);
+    }
+
+    let heads = heads(&*store, &["c", "b", "low", "away"]).await;
+
+    let places: Vec<i64> = heads.resident.iter().map(|head| head.seq).collect();
+    assert_eq!(Some(&heads.oldest.seq), ids.get(1));
+    assert_eq!(heads.oldest.runner, runner("a"));
+    assert_eq!(Some(&places), pick(&ids, [4, 2]).as_ref());
+    assert!(
+        heads
+            .resident
+            .iter()
+            .all(|head| head.priority == Priority::Normal)
+    );
+}
+
+/// A policy that names no job leaves the queue as it is.
+pub async fn the_policy_may_decline(subject: &impl Subject) {
+    let store = subject.open();
+    accept(&*store, asking("a", 1)).await;
+    let declined = ClaimRequest {
+        choose: Arc::new(|_: &QueueHeads| None),
+        ..wish(2)
+    };
+
+    assert_eq!(store.claim(declined).await.expect("claims"), None);
+    assert_eq!(store.counts().queued, 1);
+}
+
+/// Within class and runner first come is first served, also for a policy that drains.
+pub async fn jobs_of_one_class_and_runner_go_in_order(subject: &impl Subject) {
+    let store = subject.open();
+    for model in ["a", "b", "a", "b", "a"] {
+        accept(&*store, asking(model, 1)).await;
+    }
+
+    let mut order = Vec::new();
+    loop {
+        let request = ClaimRequest {
+            resident: vec![runner("b")],
+            choose: drain(),
+            ..wish(2)
+        };
+        let Some(claimed) = store.claim(request).await.expect("claims") else {
+            break;
+        };
+        order.push((claimed.job.model.clone(), claimed.job.seq));
+        settle(&*store, &claimed.job, 3, done()).await;
+    }
+
+    let models: String = order.iter().map(|(model, _)| model.as_str()).collect();
+    assert_eq!(models, "bbaaa");
+    for model in ["a", "b"] {
+        let places = order.iter().filter(|(of, _)| of == model);
+        assert!(places.map(|(_, seq)| *seq).is_sorted(), "{order:?}");
+    }
+}
+
+/// A slot that is taken stays with its job.
+pub async fn a_slot_runs_one_job(subject: &impl Subject) {
+    let store = subject.open();
+    let job = running(&*store).await;
+    accept(&*store, asking("b", 2)).await;
+
+    let refused = store.claim(wish(3)).await;
+
+    assert!(
+        matches!(refused, Err(StoreError::Database(_))),
+        "{refused:?}"
+    );
+    assert_eq!((store.counts().queued, store.counts().loading), (1, 1));
+    assert_eq!(read(&*store, job.id).await, job);
+}
+
+/// Slots do not know of each other.
+pub async fn slots_run_side_by_side(subject: &impl Subject) {
+    let store = subject.open();
+    running(&*store).await;
+    accept(&*store, asking("b", 2)).await;
+    let other = ClaimRequest {
+        slot: SLOT + 1,
+        ..wish(3)
+    };
+
+    let claimed = store.claim(other).await.expect("claims");
+
+    assert_eq!(claimed.expect("a job is ready").job.model, "b");
+    assert_eq!(store.counts().loading, 2);
+}
+
+/// A policy cannot name what it was not shown.
+pub async fn a_job_that_is_not_ready_cannot_be_chosen(subject: &impl Subject) {
+    let store = subject.open();
+    let job = running(&*store).await;
+    accept(&*store, asking("b", 2)).await;
+    for (seq, there) in [(job.seq, true), (job.seq + 1000, false)] {
+        let request = ClaimRequest {
+            slot: SLOT + 1,
+            choose: Arc::new(move |_: &QueueHeads| {
+                Some(Choice {
+                    seq,
+                    reason: PickReason::Aged,
+                })
+            }),
+            ..wish(3)
+        };
+
+        let refused = store.claim(request).await;
+
+        let lost = matches!(refused, Err(StoreError::Lost(_)));
+        let absent = matches!(refused, Err(StoreError::NotFound));
+        assert_eq!((lost, absent), (there, !there), "{refused:?}");
+    }
+    assert_eq!((store.counts().queued, store.counts().loading), (1, 1));
+}
+
+/// What may not start now is not even looked at.
+pub async fn a_resting_or_expired_job_is_at_no_head(subject: &impl Subject) {
+    let store = subject.open();
+    let resting = running(&*store).await;
+    settle(&*store, &resting, 3, retry(Some(100))).await;
+    let expiring = NewJob {
+        expires_at: Some(at(50)),
+        ..asking("a", 4)
+    };
+    accept(&*store, expiring).await;
+    let last = accept(&*store, asking("a", 5)).await;
+
+    let claimed = claim_any(&*store, 50).await.expect("a job is ready");
+
+    assert_eq!(claimed.job.seq, last);
+}
+
+/// Looks at the heads without claiming.
+async fn heads(store: &dyn QueueStore, resident: &[&str]) -> QueueHeads {
+    let seen = Arc::new(Mutex::new(None));
+    let request = ClaimRequest {
+        resident: resident
+            .iter()
+            .map(|name| runner(name))
+            .collect::<Vec<RunnerKey>>(),
+        choose: {
+            let seen = Arc::clone(&seen);
+            Arc::new(move |heads: &QueueHeads| {
+                *seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(heads.clone());
+                None
+            })
+        },
+        ..wish(2)
+    };
+    store.claim(request).await.expect("claims");
+    let heads = seen.lock().unwrap_or_else(PoisonError::into_inner).take();
+    heads.expect("a job is ready")
+}
+
+fn pick(from: &[i64], places: [usize; 2]) -> Option<Vec<i64>> {
+    places
+        .into_iter()
+        .map(|place| from.get(place).copied())
+        .collect()
+}

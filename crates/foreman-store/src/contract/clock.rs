@@ -1,0 +1,173 @@
+//! Promises about the passing of time and about recovery.
+
+#![expect(clippy::expect_used, reason = "a test fails by a panic")]
+
+use foreman_job::lifecycle::MAX_CRASHES;
+use foreman_job::{FailureKind, JobState, Timestamp};
+
+use super::Subject;
+use super::words::{accept, asking, at, claim_any, read, retry, running, settle};
+use crate::{Due, NewJob, Recovery};
+
+const NEVER: Timestamp = at(i64::MAX);
+
+/// Each thing happens at its time and the next one is announced.
+pub async fn rests_end_and_jobs_expire_when_it_is_time(subject: &impl Subject) {
+    let store = subject.open();
+    let resting = running(&*store).await;
+    settle(&*store, &resting, 3, retry(Some(50))).await;
+    let expiring = NewJob {
+        expires_at: Some(at(70)),
+        ..asking("a", 4)
+    };
+    accept(&*store, expiring.clone()).await;
+
+    let early = store.due(at(49)).await.expect("looks");
+    assert_eq!(
+        early,
+        Due {
+            next: Some(at(50)),
+            ..Due::default()
+        }
+    );
+
+    let rested = store.due(at(50)).await.expect("looks");
+    assert_eq!((rested.promoted, rested.next), (1, Some(at(70))));
+    assert_eq!(rested.expired, Vec::new());
+
+    let expired = store.due(at(70)).await.expect("looks");
+    let job = read(&*store, expiring.id).await;
+    assert_eq!(job.progress.state, JobState::Failed);
+    assert_eq!(
+        job.failure.as_ref().map(|failure| failure.kind),
+        Some(FailureKind::Expired)
+    );
+    assert_eq!(job.finished_at, Some(at(70)));
+    assert_eq!(
+        expired,
+        Due {
+            expired: vec![job],
+            ..Due::default()
+        }
+    );
+    assert_eq!((store.counts().queued, store.counts().failed), (1, 1));
+}
+
+/// A job that rests past its expiry is not made ready first.
+pub async fn a_resting_job_expires_too(subject: &impl Subject) {
+    let store = subject.open();
+    let expiring = NewJob {
+        expires_at: Some(at(40)),
+        ..asking("a", 1)
+    };
+    accept(&*store, expiring).await;
+    let job = claim_any(&*store, 2).await.expect("is ready").job;
+    settle(&*store, &job, 3, retry(Some(30))).await;
+
+    let due = store.due(at(60)).await.expect("looks");
+
+    assert_eq!((due.promoted, due.expired.len(), due.next), (0, 1, None));
+    assert_eq!(claim_any(&*store, 61).await, None);
+}
+
+/// Nothing to do, nothing to wait for.
+pub async fn nothing_is_due_in_an_empty_queue(subject: &impl Subject) {
+    let store = subject.open();
+    accept(&*store, asking("a", 1)).await;
+
+    assert_eq!(store.due(at(9)).await.expect("looks"), Due::default());
+}
+
+/// A crash costs a job its run and no attempt.
+pub async fn recovery_queues_what_ran(subject: &impl Subject) {
+    let store = subject.open();
+    let job = running(&*store).await;
+    store
+        .start(job.seq, job.progress.epoch, at(3))
+        .await
+        .expect("starts");
+    let waiting = accept(&*store, asking("b", 4)).await;
+
+    let recovery = store.recover(at(5), NEVER).await.expect("recovers");
+
+    let after = read(&*store, job.id).await;
+    assert_eq!(after.progress.state, JobState::Queued);
+    assert_eq!((after.progress.crashes, after.progress.attempt), (1, 0));
+    assert_eq!(
+        recovery,
+        Recovery {
+            jobs: vec![(JobState::Working, after)],
+            queued: 2,
+        }
+    );
+    let again = claim_any(&*store, 6).await.expect("is ready").job;
+    assert_eq!(again.seq, job.seq);
+    assert!(again.seq < waiting && again.progress.epoch > job.progress.epoch);
+}
+
+/// Nobody wants it any more.
+pub async fn recovery_cancels_what_was_asked_to_stop(subject: &impl Subject) {
+    let store = subject.open();
+    let job = running(&*store).await;
+    store.cancel(job.id, at(3)).await.expect("cancels");
+
+    let recovery = store.recover(at(5), NEVER).await.expect("recovers");
+
+    let after = read(&*store, job.id).await;
+    assert_eq!(after.progress.state, JobState::Cancelled);
+    assert_eq!(after.finished_at, Some(at(5)));
+    assert_eq!(recovery.jobs, vec![(JobState::Loading, after)]);
+    assert_eq!(recovery.queued, 0);
+}
+
+/// A job that takes foreman down with it is not run for ever.
+pub async fn recovery_fails_a_job_that_ran_at_three_crashes(subject: &impl Subject) {
+    let store = subject.open();
+    let job = running(&*store).await;
+    for crashes in 1..MAX_CRASHES {
+        store.recover(at(5), NEVER).await.expect("recovers");
+        let again = claim_any(&*store, 6).await.expect("is ready").job;
+        assert_eq!(again.progress.crashes, crashes);
+    }
+
+    store.recover(at(7), NEVER).await.expect("recovers");
+
+    let after = read(&*store, job.id).await;
+    assert_eq!(after.progress.state, JobState::Failed);
+    assert_eq!(
+        after.failure.map(|failure| failure.kind),
+        Some(FailureKind::Poison)
+    );
+    assert_eq!(claim_any(&*store, 8).await, None);
+}
+
+/// A clock that went back does not put jobs to sleep for years.
+pub async fn recovery_bounds_the_rest_of_jobs(subject: &impl Subject) {
+    let store = subject.open();
+    let mut resting = Vec::new();
+    for until in [20, 1_000_000] {
+        let job = running(&*store).await;
+        resting.push(settle(&*store, &job, 3, retry(Some(until))).await);
+    }
+
+    store.recover(at(5), at(30)).await.expect("recovers");
+
+    let mut rests = Vec::new();
+    for job in resting {
+        rests.push(read(&*store, job.id).await.progress.retry_at);
+    }
+    assert_eq!(rests, [Some(at(20)), Some(at(30))]);
+}
+
+/// A recovery that was interrupted is simply done again.
+pub async fn recovery_can_be_repeated(subject: &impl Subject) {
+    let store = subject.open();
+    let job = running(&*store).await;
+    store.recover(at(5), NEVER).await.expect("recovers");
+    let once = read(&*store, job.id).await;
+
+    let recovery = store.recover(at(6), NEVER).await.expect("recovers");
+
+    assert_eq!((recovery.jobs, recovery.queued), (Vec::new(), 1));
+    assert_eq!(read(&*store, job.id).await, once);
+}

@@ -1,0 +1,121 @@
+//! What every store must do, as tests: one suite that each implementation runs.
+//!
+//! An implementation says in a [`Subject`] how it is opened, and calls
+//! [`store_contract!`](crate::store_contract) and, if it keeps jobs across restarts,
+//! [`durable_store_contract!`](crate::durable_store_contract) in a test module.
+
+pub mod accept;
+pub mod cancel;
+pub mod claim;
+pub mod clock;
+pub mod crash;
+pub mod keep;
+pub mod settle;
+
+mod words;
+
+use std::sync::Arc;
+
+use crate::QueueStore;
+
+/// One queue under test, empty at first.
+pub trait Subject: Default {
+    /// Opens the queue. What keeps jobs is opened again after the store was dropped, and is then
+    /// the same queue.
+    fn open(&self) -> Arc<dyn QueueStore>;
+}
+
+/// Makes a test of each promise that holds within one life of a store.
+#[macro_export]
+macro_rules! store_contract {
+    ($subject:ty) => {
+        $crate::contract_tests! { $subject;
+            accept::a_job_keeps_what_it_was_accepted_with,
+            accept::places_ascend_in_the_order_of_acceptance,
+            accept::an_id_is_not_given_twice,
+            accept::a_repeated_key_finds_the_first_job,
+            accept::a_repeated_key_finds_a_job_that_has_ended,
+            accept::a_key_with_another_body_is_refused,
+            accept::the_same_key_of_another_scope_is_another_key,
+            accept::fifty_at_once_with_one_key_make_one_job,
+            claim::an_empty_queue_gives_nothing,
+            claim::a_claimed_job_loads_with_a_new_epoch_and_its_request,
+            claim::the_policy_sees_the_heads_of_the_best_class,
+            claim::the_policy_may_decline,
+            claim::jobs_of_one_class_and_runner_go_in_order,
+            claim::a_slot_runs_one_job,
+            claim::slots_run_side_by_side,
+            claim::a_job_that_is_not_ready_cannot_be_chosen,
+            claim::a_resting_or_expired_job_is_at_no_head,
+            settle::a_done_job_keeps_its_answer_chunk_by_chunk,
+            settle::a_failed_job_keeps_its_failure_and_the_answer_if_any,
+            settle::a_retried_job_waits_until_its_rest_is_over,
+            settle::a_retry_without_rest_is_ready_at_once,
+            settle::a_released_job_spends_nothing,
+            settle::a_cancelled_run_ends_the_job,
+            settle::a_settled_job_gives_back_its_slot,
+            settle::a_lost_epoch_changes_nothing,
+            settle::an_ended_job_never_changes,
+            settle::a_job_that_is_not_there_cannot_be_settled,
+            settle::the_first_byte_makes_a_job_work,
+            cancel::a_queued_job_is_cancelled_and_never_claimed,
+            cancel::a_running_job_is_asked_to_stop,
+            cancel::a_wish_to_cancel_outlives_a_retry_and_a_release,
+            cancel::an_answer_that_came_first_counts,
+            cancel::an_ended_job_stays_as_it_is,
+            cancel::an_unknown_job_is_unknown,
+            clock::rests_end_and_jobs_expire_when_it_is_time,
+            clock::a_resting_job_expires_too,
+            clock::nothing_is_due_in_an_empty_queue,
+            clock::recovery_queues_what_ran,
+            clock::recovery_cancels_what_was_asked_to_stop,
+            clock::recovery_fails_a_job_that_ran_at_three_crashes,
+            clock::recovery_bounds_the_rest_of_jobs,
+            clock::recovery_can_be_repeated,
+            keep::a_purge_forgets_bodies_first_and_jobs_later,
+            keep::a_purge_spares_what_has_not_ended,
+            keep::a_purge_goes_in_steps_the_oldest_first,
+            keep::a_key_is_free_again_after_its_job_was_purged,
+            keep::notes_are_kept_and_replaced,
+            keep::counts_add_up_to_what_was_accepted,
+            keep::the_oldest_waiting_job_is_known,
+            keep::a_ready_job_of_a_runner_is_known,
+            keep::a_closed_store_says_so,
+        }
+    };
+}
+
+/// Makes a test of each promise that holds across restarts.
+#[macro_export]
+macro_rules! durable_store_contract {
+    ($subject:ty) => {
+        $crate::contract_tests! { $subject;
+            crash::what_was_accepted_is_there_after_a_crash,
+            crash::what_was_settled_is_there_after_a_crash,
+            crash::what_ran_is_found_after_a_crash,
+            crash::an_epoch_from_before_a_crash_is_lost,
+            crash::a_key_finds_its_job_after_a_crash,
+            crash::a_wish_to_cancel_survives_a_crash,
+            crash::a_rest_survives_a_crash,
+            crash::crashes_are_counted_across_lives,
+            crash::notes_and_counts_survive,
+            crash::a_closed_store_opens_again,
+            crash::a_place_is_never_given_twice,
+        }
+    };
+}
+
+/// Makes a test of each function named.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! contract_tests {
+    ($subject:ty; $($subject_of:ident::$promise:ident),+ $(,)?) => {
+        $(
+            #[tokio::test]
+            async fn $promise() {
+                let subject = <$subject as ::core::default::Default>::default();
+                $crate::contract::$subject_of::$promise(&subject).await;
+            }
+        )+
+    };
+}

@@ -1,0 +1,192 @@
+//! Words in which the promises are written.
+
+#![expect(clippy::expect_used, reason = "a test fails by a panic")]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use foreman_job::lifecycle::Epoch;
+use foreman_job::{
+    Choice, Endpoint, FailureKind, HeadJob, Job, JobFailure, JobId, PickReason, Priority,
+    QueueHeads, Random, RunnerKey, Timestamp, Usage,
+};
+
+use crate::{
+    Accepted, AnswerHead, Choose, ClaimRequest, Claimed, IdempotencyKey, NewJob, Outcome,
+    QueueCounts, QueueStore, Settlement, StoredAnswer, StoredRequest,
+};
+
+pub(super) const SLOT: u32 = 0;
+
+/// Numbers that never come twice.
+struct Counter;
+
+impl Random for Counter {
+    fn next_u64(&self) -> u64 {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        NEXT.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+pub(super) const fn at(millis: i64) -> Timestamp {
+    Timestamp::from_millis(millis)
+}
+
+pub(super) fn runner(name: &str) -> RunnerKey {
+    RunnerKey::new(name, "")
+}
+
+/// A job for a model, accepted at a time.
+pub(super) fn asking(model: &str, created_at: i64) -> NewJob {
+    NewJob {
+        id: JobId::generate(at(created_at), &Counter),
+        endpoint: Endpoint::Chat,
+        model: model.to_owned(),
+        runner: runner(model),
+        priority: Priority::Normal,
+        caller: Some("tests".to_owned()),
+        created_at: at(created_at),
+        expires_at: None,
+        request: StoredRequest {
+            headers: vec![("content-type".to_owned(), "application/json".to_owned())],
+            body: Bytes::from(format!("{{\"model\":\"{model}\"}}")),
+        },
+        idempotency: None,
+    }
+}
+
+pub(super) fn key(scope: &str, key: &str, body: u8) -> Option<IdempotencyKey> {
+    Some(IdempotencyKey {
+        scope: scope.to_owned(),
+        key: key.to_owned(),
+        request_hash: [body; 32],
+    })
+}
+
+pub(super) async fn accept(store: &dyn QueueStore, job: NewJob) -> i64 {
+    match store.accept(job).await.expect("job is accepted") {
+        Accepted::New { seq } => seq,
+        Accepted::Existing(job) => job.seq,
+    }
+}
+
+/// Takes the oldest.
+pub(super) fn oldest() -> Choose {
+    Arc::new(|heads: &QueueHeads| Some(choice(&heads.oldest, PickReason::Oldest)))
+}
+
+/// Takes the oldest of the first resident runner, or the oldest.
+pub(super) fn drain() -> Choose {
+    Arc::new(|heads: &QueueHeads| {
+        Some(match heads.resident.first() {
+            Some(head) => choice(head, PickReason::Resident),
+            None => choice(&heads.oldest, PickReason::Oldest),
+        })
+    })
+}
+
+pub(super) const fn choice(head: &HeadJob, reason: PickReason) -> Choice {
+    Choice {
+        seq: head.seq,
+        reason,
+    }
+}
+
+/// A wish to claim the oldest.
+pub(super) fn wish(now: i64) -> ClaimRequest {
+    ClaimRequest {
+        slot: SLOT,
+        resident: Vec::new(),
+        now: at(now),
+        choose: oldest(),
+    }
+}
+
+pub(super) async fn claim_any(store: &dyn QueueStore, now: i64) -> Option<Claimed> {
+    store.claim(wish(now)).await.expect("claim is possible")
+}
+
+/// Accepts a job and claims it.
+pub(super) async fn running(store: &dyn QueueStore) -> Job {
+    accept(store, asking("a", 1)).await;
+    claim_any(store, 2).await.expect("a job is ready").job
+}
+
+pub(super) const fn settlement(seq: i64, epoch: Epoch, now: i64, outcome: Outcome) -> Settlement {
+    Settlement {
+        seq,
+        epoch,
+        now: at(now),
+        outcome,
+    }
+}
+
+/// Ends the run of a claimed job.
+pub(super) async fn settle(store: &dyn QueueStore, job: &Job, now: i64, outcome: Outcome) -> Job {
+    store
+        .settle(settlement(job.seq, job.progress.epoch, now, outcome))
+        .await
+        .expect("run can be settled")
+}
+
+pub(super) async fn read(store: &dyn QueueStore, id: JobId) -> Job {
+    store
+        .job(id)
+        .await
+        .expect("job can be read")
+        .expect("job is there")
+}
+
+pub(super) fn answer() -> StoredAnswer {
+    StoredAnswer {
+        head: AnswerHead {
+            status: 200,
+            headers: vec![
+                ("x-one".to_owned(), "1".to_owned()),
+                ("x-one".to_owned(), "2".to_owned()),
+            ],
+        },
+        chunks: vec![
+            Bytes::from_static(b"{\"done\":false}\n"),
+            Bytes::new(),
+            Bytes::from(vec![b'x'; 100_000]),
+            Bytes::from_static(b"{\"done\":true}\n"),
+        ],
+        usage: Some(Usage {
+            prompt_tokens: 7,
+            completion_tokens: 11,
+            load: Duration::from_nanos(1_234_567_891),
+            total: Duration::from_nanos(9_876_543_219),
+        }),
+    }
+}
+
+pub(super) fn done() -> Outcome {
+    Outcome::Done { answer: answer() }
+}
+
+pub(super) fn failure() -> JobFailure {
+    JobFailure::new(FailureKind::TargetUnreachable, "connection refused")
+}
+
+pub(super) fn retry(retry_at: Option<i64>) -> Outcome {
+    Outcome::Retry {
+        failure: failure(),
+        spends_attempt: true,
+        retry_at: retry_at.map(at),
+    }
+}
+
+pub(super) fn failed(answer: Option<StoredAnswer>) -> Outcome {
+    Outcome::Failed {
+        failure: failure(),
+        spends_attempt: true,
+        answer,
+    }
+}
+
+pub(super) const fn total(counts: &QueueCounts) -> u64 {
+    counts.queued + counts.loading + counts.working + counts.done + counts.failed + counts.cancelled
+}

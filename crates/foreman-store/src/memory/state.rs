@@ -1,0 +1,319 @@
+//! The jobs of a [`MemoryStore`](super::MemoryStore), and every change of them.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use foreman_job::lifecycle::{Epoch, Event};
+use foreman_job::{HeadJob, Job, JobId, JobState, Priority, QueueHeads, RunnerKey, Timestamp};
+
+use crate::{
+    Accepted, ClaimRequest, Claimed, Due, IdempotencyKey, NewJob, Outcome, Purge, Purged,
+    QueueCounts, Recovery, Settlement, SlotTaken, StoreError, StoredAnswer, StoredRequest, TakenId,
+    Withdrawal, transition,
+};
+
+/// Everything the store keeps.
+#[derive(Debug, Default)]
+pub(super) struct State {
+    /// By place in the queue.
+    entries: BTreeMap<i64, Entry>,
+    notes: BTreeMap<&'static str, Bytes>,
+    /// The highest place ever given; never goes down.
+    last_seq: i64,
+}
+
+/// A job with what belongs to it.
+#[derive(Debug)]
+struct Entry {
+    job: Job,
+    idempotency: Option<IdempotencyKey>,
+    request: Option<StoredRequest>,
+    answer: Option<StoredAnswer>,
+    /// The slot it runs in; some exactly while it runs.
+    slot: Option<u32>,
+}
+
+impl State {
+    pub(super) fn accept(&mut self, new: NewJob) -> Result<Accepted, StoreError> {
+        if let Some(key) = &new.idempotency
+            && let Some(existing) = self.by_key(key)?
+        {
+            return Ok(Accepted::Existing(Box::new(existing.clone())));
+        }
+        if self.by_id(new.id).is_some() {
+            return Err(StoreError::Database(Box::new(TakenId(new.id))));
+        }
+        let seq = self.last_seq.saturating_add(1);
+        self.last_seq = seq;
+        let entry = Entry {
+            job: new.to_job(seq),
+            idempotency: new.idempotency,
+            request: Some(new.request),
+            answer: None,
+            slot: None,
+        };
+        self.entries.insert(seq, entry);
+        Ok(Accepted::New { seq })
+    }
+
+    pub(super) fn claim(&mut self, wish: &ClaimRequest) -> Result<Option<Claimed>, StoreError> {
+        if self
+            .entries
+            .values()
+            .any(|entry| entry.slot == Some(wish.slot))
+        {
+            return Err(StoreError::Database(Box::new(SlotTaken(wish.slot))));
+        }
+        let Some(heads) = self.heads(&wish.resident, wish.now) else {
+            return Ok(None);
+        };
+        let Some(choice) = (wish.choose)(&heads) else {
+            return Ok(None);
+        };
+        let entry = self
+            .entries
+            .get_mut(&choice.seq)
+            .ok_or(StoreError::NotFound)?;
+        let job = transition::apply(&entry.job, &Event::Claim, wish.now)?;
+        let request = entry
+            .request
+            .clone()
+            .ok_or_else(|| StoreError::Damaged(format!("job {} has no request", job.id)))?;
+        entry.job = job.clone();
+        entry.slot = Some(wish.slot);
+        Ok(Some(Claimed {
+            job,
+            reason: choice.reason,
+            request,
+        }))
+    }
+
+    pub(super) fn start(
+        &mut self,
+        seq: i64,
+        epoch: Epoch,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let entry = self.entries.get_mut(&seq).ok_or(StoreError::NotFound)?;
+        entry.job = transition::apply(&entry.job, &Event::Start { epoch }, now)?;
+        Ok(())
+    }
+
+    pub(super) fn settle(&mut self, settlement: Settlement) -> Result<Job, StoreError> {
+        let entry = self
+            .entries
+            .get_mut(&settlement.seq)
+            .ok_or(StoreError::NotFound)?;
+        entry.job = transition::settle(&entry.job, &settlement)?;
+        entry.slot = None;
+        entry.answer = match settlement.outcome {
+            Outcome::Done { answer } => Some(answer),
+            Outcome::Failed { answer, .. } => answer,
+            Outcome::Retry { .. } | Outcome::Cancelled | Outcome::Released => None,
+        };
+        Ok(entry.job.clone())
+    }
+
+    pub(super) fn cancel(&mut self, id: JobId, now: Timestamp) -> Result<Withdrawal, StoreError> {
+        let Some(entry) = self.entry_mut(id) else {
+            return Ok(Withdrawal::Unknown);
+        };
+        if entry.job.progress.state.is_terminal() {
+            return Ok(Withdrawal::Final(Box::new(entry.job.clone())));
+        }
+        entry.job = transition::apply(&entry.job, &Event::Cancel, now)?;
+        let job = Box::new(entry.job.clone());
+        Ok(if job.progress.state.is_terminal() {
+            Withdrawal::Cancelled(job)
+        } else {
+            Withdrawal::Requested(job)
+        })
+    }
+
+    pub(super) fn due(&mut self, now: Timestamp) -> Result<Due, StoreError> {
+        let mut due = Due::default();
+        for entry in self.queued_mut() {
+            if entry.job.expires_at.is_some_and(|at| at <= now) {
+                entry.job = transition::expire(&entry.job, now)?;
+                due.expired.push(entry.job.clone());
+            } else if entry.job.progress.retry_at.is_some_and(|at| at <= now) {
+                entry.job.progress.retry_at = None;
+                due.promoted = due.promoted.saturating_add(1);
+            }
+        }
+        due.next = self
+            .queued()
+            .flat_map(|job| [job.progress.retry_at, job.expires_at])
+            .flatten()
+            .min();
+        Ok(due)
+    }
+
+    pub(super) fn recover(
+        &mut self,
+        now: Timestamp,
+        latest_retry: Timestamp,
+    ) -> Result<Recovery, StoreError> {
+        let mut jobs = Vec::new();
+        for entry in self.entries.values_mut() {
+            let found = entry.job.progress.state;
+            if found.is_running() {
+                entry.job = transition::recover(&entry.job, now)?;
+                entry.slot = None;
+                jobs.push((found, entry.job.clone()));
+            }
+        }
+        for entry in self.queued_mut() {
+            if let Some(at) = entry.job.progress.retry_at {
+                entry.job.progress.retry_at = Some(at.min(latest_retry));
+            }
+        }
+        let queued = self.counts().queued;
+        Ok(Recovery { jobs, queued })
+    }
+
+    pub(super) fn purge(&mut self, purge: Purge) -> Purged {
+        let limit = usize::try_from(purge.limit).unwrap_or(usize::MAX);
+        let gone = self.ended_before(purge.jobs_before, limit, |_| true);
+        for seq in &gone {
+            self.entries.remove(seq);
+        }
+        let emptied =
+            self.ended_before(purge.bodies_before, limit, |entry| entry.request.is_some());
+        for seq in &emptied {
+            if let Some(entry) = self.entries.get_mut(seq) {
+                entry.request = None;
+                entry.answer = None;
+            }
+        }
+        Purged {
+            bodies: u64::try_from(emptied.len()).unwrap_or(u64::MAX),
+            jobs: u64::try_from(gone.len()).unwrap_or(u64::MAX),
+        }
+    }
+
+    pub(super) fn job(&self, id: JobId) -> Option<Job> {
+        self.by_id(id).map(|entry| entry.job.clone())
+    }
+
+    pub(super) fn request(&self, id: JobId) -> Option<StoredRequest> {
+        self.by_id(id)?.request.clone()
+    }
+
+    pub(super) fn answer(&self, id: JobId) -> Option<StoredAnswer> {
+        self.by_id(id)?.answer.clone()
+    }
+
+    pub(super) fn has_ready(&self, runner: &RunnerKey) -> bool {
+        self.queued()
+            .any(|job| job.progress.retry_at.is_none() && job.runner == *runner)
+    }
+
+    pub(super) fn oldest_queued(&self) -> Option<Timestamp> {
+        self.queued().map(|job| job.created_at).min()
+    }
+
+    pub(super) fn counts(&self) -> QueueCounts {
+        let mut counts = QueueCounts::default();
+        for entry in self.entries.values() {
+            let count = counts.of_mut(entry.job.progress.state);
+            *count = count.saturating_add(1);
+        }
+        counts
+    }
+
+    pub(super) fn save_note(&mut self, name: &'static str, value: Bytes) {
+        self.notes.insert(name, value);
+    }
+
+    pub(super) fn note(&self, name: &str) -> Option<Bytes> {
+        self.notes.get(name).cloned()
+    }
+
+    fn heads(&self, resident: &[RunnerKey], now: Timestamp) -> Option<QueueHeads> {
+        let class = self
+            .ready(now)
+            .map(|job| job.priority)
+            .min_by_key(|p| p.rank())?;
+        let oldest = self.head(class, None, now)?;
+        let resident = resident
+            .iter()
+            .filter_map(|runner| self.head(class, Some(runner), now))
+            .collect();
+        Some(QueueHeads { oldest, resident })
+    }
+
+    fn head(&self, class: Priority, runner: Option<&RunnerKey>, now: Timestamp) -> Option<HeadJob> {
+        let job = self.ready(now).find(|job| {
+            job.priority == class && runner.is_none_or(|runner| job.runner == *runner)
+        })?;
+        Some(HeadJob {
+            seq: job.seq,
+            priority: job.priority,
+            runner: job.runner.clone(),
+            created_at: job.created_at,
+        })
+    }
+
+    /// Jobs that may be claimed now, in the order of acceptance.
+    fn ready(&self, now: Timestamp) -> impl Iterator<Item = &Job> {
+        self.queued().filter(move |job| {
+            job.progress.retry_at.is_none() && job.expires_at.is_none_or(|at| at > now)
+        })
+    }
+
+    fn queued(&self) -> impl Iterator<Item = &Job> {
+        self.entries
+            .values()
+            .map(|entry| &entry.job)
+            .filter(|job| job.progress.state == JobState::Queued)
+    }
+
+    fn queued_mut(&mut self) -> impl Iterator<Item = &mut Entry> {
+        self.entries
+            .values_mut()
+            .filter(|entry| entry.job.progress.state == JobState::Queued)
+    }
+
+    /// The places of ended jobs, the longest ended first.
+    fn ended_before(
+        &self,
+        before: Timestamp,
+        limit: usize,
+        wanted: impl Fn(&Entry) -> bool,
+    ) -> Vec<i64> {
+        let mut ended: Vec<(Timestamp, i64)> = self
+            .entries
+            .values()
+            .filter(|entry| wanted(entry))
+            .filter_map(|entry| Some((entry.job.finished_at?, entry.job.seq)))
+            .filter(|(finished_at, _)| *finished_at < before)
+            .collect();
+        ended.sort_unstable();
+        ended.truncate(limit);
+        ended.into_iter().map(|(_, seq)| seq).collect()
+    }
+
+    fn by_id(&self, id: JobId) -> Option<&Entry> {
+        self.entries.values().find(|entry| entry.job.id == id)
+    }
+
+    fn entry_mut(&mut self, id: JobId) -> Option<&mut Entry> {
+        self.entries.values_mut().find(|entry| entry.job.id == id)
+    }
+
+    fn by_key(&self, key: &IdempotencyKey) -> Result<Option<&Job>, StoreError> {
+        for entry in self.entries.values() {
+            if let Some(known) = &entry.idempotency
+                && known.scope == key.scope
+                && known.key == key.key
+            {
+                if known.request_hash == key.request_hash {
+                    return Ok(Some(&entry.job));
+                }
+                return Err(StoreError::IdempotencyMismatch);
+            }
+        }
+        Ok(None)
+    }
+}

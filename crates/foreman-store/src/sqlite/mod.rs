@@ -1,0 +1,26 @@
+//! A queue in an SQLite database: one writer that commits in groups, and a pool that reads.
+
+mod config;
+mod connection;
+mod error;
+mod files;
+mod migrate;
+mod open;
+mod queries;
+mod reader;
+mod rows;
+mod stats;
+mod store;
+mod writer;
+
+pub use config::{SqliteConfig, Synchronous};
+pub use error::OpenError;
+pub use files::FreeSpace;
+pub use stats::StoreStats;
+pub use store::SqliteStore;
+
+/// The note that an owner leaves who closed the database, and the next one takes away.
+const CLEAN_STOP: &str = "clean_stop";
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,92 @@
+//! Makes a request a job.
+
+use foreman_job::JobState;
+use rusqlite::{Connection, OptionalExtension, named_params};
+
+use crate::sqlite::rows;
+use crate::sqlite::writer::Tx;
+use crate::{Accepted, IdempotencyKey, NewJob, StoreError, TakenId};
+
+pub(super) const FIND_KEY: &str = "\
+SELECT seq, request_hash
+FROM jobs
+WHERE idem_scope = :scope AND idem_key = :key";
+
+const INSERT_JOB: &str = "\
+INSERT INTO jobs (id, endpoint, model, runner, state, priority, expires_at, created_at, caller,
+                  idem_scope, idem_key, request_hash)
+VALUES (:id, :endpoint, :model, :runner, 'queued', :priority, :expires_at, :created_at, :caller,
+        :scope, :key, :hash)";
+
+const INSERT_REQUEST: &str = "\
+INSERT INTO job_requests (seq, headers, body)
+VALUES (:seq, :headers, :body)";
+
+/// Makes a request a job, or finds the one that it made before.
+pub(in crate::sqlite) fn accept(tx: &mut Tx<'_>, new: &NewJob) -> Result<Accepted, StoreError> {
+    if let Some(key) = &new.idempotency
+        && let Some(seq) = find(tx.conn, key)?
+    {
+        let existing = rows::by_seq(tx.conn, seq)?.ok_or(StoreError::NotFound)?;
+        return Ok(Accepted::Existing(Box::new(existing)));
+    }
+    tx.admit(size(new))?;
+    let seq = insert(tx.conn, new)?;
+    let headers = rows::headers_to_text(&new.request.headers)?;
+    tx.conn
+        .prepare_cached(INSERT_REQUEST)?
+        .execute(named_params! {
+            ":seq": seq,
+            ":headers": headers,
+            ":body": new.request.body.as_ref(),
+        })?;
+    tx.moved(None, Some(JobState::Queued));
+    Ok(Accepted::New { seq })
+}
+
+/// How much room a new job takes, roughly.
+pub(in crate::sqlite) fn size(new: &NewJob) -> u64 {
+    /// Two rows and their index entries.
+    const ROWS: u64 = 1024;
+    let body = u64::try_from(new.request.body.len()).unwrap_or(u64::MAX);
+    body.saturating_add(ROWS)
+}
+
+fn find(conn: &Connection, key: &IdempotencyKey) -> Result<Option<i64>, StoreError> {
+    let found: Option<(i64, [u8; 32])> = conn
+        .prepare_cached(FIND_KEY)?
+        .query_row(
+            named_params! {":scope": key.scope, ":key": key.key},
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )
+        .optional()?;
+    match found {
+        Some((_, hash)) if hash != key.request_hash => Err(StoreError::IdempotencyMismatch),
+        Some((seq, _)) => Ok(Some(seq)),
+        None => Ok(None),
+    }
+}
+
+fn insert(conn: &Connection, new: &NewJob) -> Result<i64, StoreError> {
+    let key = new.idempotency.as_ref();
+    let inserted = conn.prepare_cached(INSERT_JOB)?.execute(named_params! {
+        ":id": new.id.to_string(),
+        ":endpoint": new.endpoint.path(),
+        ":model": new.model,
+        ":runner": new.runner.as_str(),
+        ":priority": new.priority.rank(),
+        ":expires_at": rows::millis(new.expires_at),
+        ":created_at": new.created_at.as_millis(),
+        ":caller": new.caller,
+        ":scope": key.map(|key| key.scope.as_str()),
+        ":key": key.map(|key| key.key.as_str()),
+        ":hash": key.map(|key| key.request_hash.as_slice()),
+    });
+    match inserted {
+        Ok(_) => Ok(conn.last_insert_rowid()),
+        Err(_) if rows::seq_of(conn, new.id).is_ok_and(|seq| seq.is_some()) => {
+            Err(StoreError::Database(Box::new(TakenId(new.id))))
+        }
+        Err(error) => Err(error.into()),
+    }
+}

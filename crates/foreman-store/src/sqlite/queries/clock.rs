@@ -1,0 +1,103 @@
+//! What the passing of time and the start of the program do to the queue.
+
+use foreman_job::Timestamp;
+use rusqlite::{Connection, named_params};
+
+use super::change;
+use crate::sqlite::rows;
+use crate::sqlite::writer::Tx;
+use crate::{Due, Recovery, StoreError, transition};
+
+pub(super) const EXPIRED: &str = "\
+SELECT seq
+FROM jobs
+WHERE state = 'queued' AND expires_at <= :now
+ORDER BY seq";
+
+pub(super) const PROMOTE: &str = "\
+UPDATE jobs
+SET retry_at = NULL
+WHERE state = 'queued' AND retry_at <= :now";
+
+pub(super) const NEXT_RETRY: &str = "\
+SELECT min(retry_at)
+FROM jobs
+WHERE state = 'queued' AND retry_at IS NOT NULL";
+
+pub(super) const NEXT_EXPIRY: &str = "\
+SELECT min(expires_at)
+FROM jobs
+WHERE state = 'queued' AND expires_at IS NOT NULL";
+
+pub(super) const RUNNING: &str = "\
+SELECT seq
+FROM jobs
+WHERE slot IS NOT NULL
+ORDER BY seq";
+
+pub(super) const CLAMP: &str = "\
+UPDATE jobs
+SET retry_at = :latest
+WHERE state = 'queued' AND retry_at > :latest";
+
+/// Makes jobs ready whose rest is over and fails those that expired.
+pub(in crate::sqlite) fn due(tx: &mut Tx<'_>, now: Timestamp) -> Result<Due, StoreError> {
+    let mut due = Due::default();
+    for seq in seqs(tx.conn, EXPIRED, &[(":now", &now.as_millis())])? {
+        let before = rows::by_seq(tx.conn, seq)?.ok_or(StoreError::NotFound)?;
+        let after = transition::expire(&before, now)?;
+        change::write(tx, &before, &after, now)?;
+        due.expired.push(after);
+    }
+    let promoted = tx
+        .conn
+        .prepare_cached(PROMOTE)?
+        .execute(named_params! {":now": now.as_millis()})?;
+    due.promoted = u64::try_from(promoted).unwrap_or(u64::MAX);
+    due.next = [NEXT_RETRY, NEXT_EXPIRY]
+        .into_iter()
+        .map(|sql| time(tx.conn, sql))
+        .collect::<Result<Vec<_>, _>>()?
+        .into_iter()
+        .flatten()
+        .min();
+    Ok(due)
+}
+
+/// Settles what the last life left running.
+pub(in crate::sqlite) fn recover(
+    tx: &mut Tx<'_>,
+    now: Timestamp,
+    latest_retry: Timestamp,
+) -> Result<Recovery, StoreError> {
+    let mut jobs = Vec::new();
+    for seq in seqs(tx.conn, RUNNING, &[])? {
+        let before = rows::by_seq(tx.conn, seq)?.ok_or(StoreError::NotFound)?;
+        let after = transition::recover(&before, now)?;
+        change::write(tx, &before, &after, now)?;
+        jobs.push((before.progress.state, after));
+    }
+    tx.conn
+        .prepare_cached(CLAMP)?
+        .execute(named_params! {":latest": latest_retry.as_millis()})?;
+    Ok(Recovery {
+        jobs,
+        queued: tx.counts.queued,
+    })
+}
+
+/// Reads one time; none when no row has one.
+pub(super) fn time(conn: &Connection, sql: &str) -> Result<Option<Timestamp>, StoreError> {
+    let millis: Option<i64> = conn.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
+    Ok(millis.map(Timestamp::from_millis))
+}
+
+fn seqs(
+    conn: &Connection,
+    sql: &str,
+    params: &[(&str, &dyn rusqlite::ToSql)],
+) -> Result<Vec<i64>, StoreError> {
+    let mut statement = conn.prepare_cached(sql)?;
+    let found = statement.query_map(params, |row| row.get(0))?;
+    Ok(found.collect::<rusqlite::Result<_>>()?)
+}

@@ -1,0 +1,103 @@
+//! Reads, none of which holds its snapshot longer than it takes.
+
+use bytes::Bytes;
+use foreman_job::{JobId, JobState, RunnerKey, Timestamp};
+use rusqlite::{Connection, OptionalExtension, named_params};
+
+use super::{answer as answers, clock};
+use crate::sqlite::rows;
+use crate::{QueueCounts, StoreError, StoredAnswer, StoredRequest};
+
+const REQUEST: &str = "\
+SELECT headers, body
+FROM job_requests
+WHERE seq = :seq";
+
+pub(super) const HAS_READY: &str = "\
+SELECT EXISTS (
+  SELECT 1
+  FROM jobs
+  WHERE state = 'queued' AND retry_at IS NULL AND runner = :runner)";
+
+pub(super) const OLDEST_QUEUED: &str = "\
+SELECT min(created_at)
+FROM jobs
+WHERE state = 'queued'";
+
+const COUNTS: &str = "\
+SELECT state, count(*)
+FROM jobs
+GROUP BY state";
+
+/// Reads the request of a job.
+pub(in crate::sqlite) fn request(
+    conn: &Connection,
+    id: JobId,
+) -> Result<Option<StoredRequest>, StoreError> {
+    match rows::seq_of(conn, id)? {
+        Some(seq) => request_of(conn, seq),
+        None => Ok(None),
+    }
+}
+
+/// Reads the request of a job by its place.
+pub(super) fn request_of(conn: &Connection, seq: i64) -> Result<Option<StoredRequest>, StoreError> {
+    let found: Option<(String, Vec<u8>)> = conn
+        .prepare_cached(REQUEST)?
+        .query_row(named_params! {":seq": seq}, |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
+        .optional()?;
+    let Some((headers, body)) = found else {
+        return Ok(None);
+    };
+    Ok(Some(StoredRequest {
+        headers: rows::headers_from_text(&headers)?,
+        body: Bytes::from(body),
+    }))
+}
+
+/// Reads the answer of a job, all of it from one snapshot.
+pub(in crate::sqlite) fn answer(
+    conn: &Connection,
+    id: JobId,
+) -> Result<Option<StoredAnswer>, StoreError> {
+    let snapshot = conn.unchecked_transaction()?;
+    let found = match rows::by_id(&snapshot, id)? {
+        Some(job) => answers::read(&snapshot, job.seq, job.usage)?,
+        None => None,
+    };
+    snapshot.finish()?;
+    Ok(found)
+}
+
+/// Tells whether a ready job waits for a runner.
+pub(in crate::sqlite) fn has_ready(
+    conn: &Connection,
+    runner: &RunnerKey,
+) -> Result<bool, StoreError> {
+    let found = conn
+        .prepare_cached(HAS_READY)?
+        .query_row(named_params! {":runner": runner.as_str()}, |row| row.get(0))?;
+    Ok(found)
+}
+
+/// Reads when the oldest waiting job was accepted.
+pub(in crate::sqlite) fn oldest_queued(conn: &Connection) -> Result<Option<Timestamp>, StoreError> {
+    clock::time(conn, OLDEST_QUEUED)
+}
+
+/// Counts all jobs; done once, when the store is opened.
+pub(in crate::sqlite) fn counts(conn: &Connection) -> Result<QueueCounts, StoreError> {
+    let mut counts = QueueCounts::default();
+    let mut statement = conn.prepare(COUNTS)?;
+    let mut found = statement.query([])?;
+    while let Some(row) = found.next()? {
+        let state: String = row.get(0)?;
+        let state: JobState = state
+            .parse()
+            .map_err(|error| StoreError::Damaged(format!("state of a job: {error}")))?;
+        *counts.of_mut(state) = u64::try_from(row.get::<_, i64>(1)?).unwrap_or_default();
+    }
+    Ok(counts)
+}

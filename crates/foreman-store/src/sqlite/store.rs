@@ -1,0 +1,181 @@
+//! The trait, fulfilled by the two lanes.
+
+use std::fs;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use foreman_job::lifecycle::Epoch;
+use foreman_job::{Job, JobId, RunnerKey, Timestamp};
+use tokio::sync::watch;
+
+use super::files::Place;
+use super::reader::ReadLane;
+use super::writer::{Durability, Load, WriteLane};
+use super::{OpenError, SqliteConfig, StoreStats, open, queries, rows};
+use crate::{
+    Accepted, ClaimRequest, Claimed, Due, NewJob, Purge, Purged, QueueCounts, QueueStore, Recovery,
+    Settlement, StoreError, StoreHealth, StoredAnswer, StoredRequest, Withdrawal,
+};
+
+const ORDERED: Load = Load {
+    durability: Durability::Ordered,
+    bytes: 0,
+};
+
+const DURABLE: Load = Load {
+    durability: Durability::Durable,
+    bytes: 0,
+};
+
+/// A queue in an SQLite database.
+///
+/// One process owns the database; a lock file beside it keeps others out. A thread of its own
+/// writes and commits in groups, a small pool of connections reads.
+///
+/// A store that is dropped without [`close`](QueueStore::close) leaves what a crash would leave:
+/// everything that was answered, and a check of the database at the next start. The drop waits for
+/// the commands that were already handed over.
+#[derive(Debug)]
+pub struct SqliteStore {
+    writer: WriteLane,
+    reader: ReadLane,
+    place: Place,
+}
+
+impl SqliteStore {
+    /// Opens or makes a database. It may block for a moment, so call it before serving.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`], whose messages say what to do; the file is then left as it was.
+    pub fn open(config: &SqliteConfig) -> Result<Self, OpenError> {
+        let (writer, reader, place) = open::open(config)?;
+        Ok(Self {
+            writer,
+            reader,
+            place,
+        })
+    }
+
+    /// Tells what the writer has done so far.
+    pub fn stats(&self) -> StoreStats {
+        let mut stats = self.writer.shared().stats();
+        stats.wal_bytes = fs::metadata(self.place.wal()).map_or(0, |meta| meta.len());
+        stats
+    }
+}
+
+#[async_trait]
+impl QueueStore for SqliteStore {
+    async fn accept(&self, job: NewJob) -> Result<Accepted, StoreError> {
+        let load = Load {
+            bytes: queries::accept_size(&job),
+            ..DURABLE
+        };
+        self.writer
+            .call(load, move |tx| queries::accept(tx, &job))
+            .await
+    }
+
+    async fn claim(&self, request: ClaimRequest) -> Result<Option<Claimed>, StoreError> {
+        self.writer
+            .call(ORDERED, move |tx| queries::claim(tx, &request))
+            .await
+    }
+
+    async fn start(&self, seq: i64, epoch: Epoch, now: Timestamp) -> Result<(), StoreError> {
+        self.writer
+            .call(ORDERED, move |tx| queries::start(tx, seq, epoch, now))
+            .await
+    }
+
+    async fn settle(&self, settlement: Settlement) -> Result<Job, StoreError> {
+        let load = Load {
+            bytes: queries::settle_size(&settlement),
+            ..DURABLE
+        };
+        self.writer
+            .call(load, move |tx| queries::settle(tx, &settlement))
+            .await
+    }
+
+    async fn cancel(&self, id: JobId, now: Timestamp) -> Result<Withdrawal, StoreError> {
+        self.writer
+            .call(DURABLE, move |tx| queries::cancel(tx, id, now))
+            .await
+    }
+
+    async fn due(&self, now: Timestamp) -> Result<Due, StoreError> {
+        self.writer
+            .call(DURABLE, move |tx| queries::due(tx, now))
+            .await
+    }
+
+    async fn recover(
+        &self,
+        now: Timestamp,
+        latest_retry: Timestamp,
+    ) -> Result<Recovery, StoreError> {
+        self.writer
+            .call(DURABLE, move |tx| queries::recover(tx, now, latest_retry))
+            .await
+    }
+
+    async fn job(&self, id: JobId) -> Result<Option<Job>, StoreError> {
+        self.reader.read(move |conn| rows::by_id(conn, id)).await
+    }
+
+    async fn request(&self, id: JobId) -> Result<Option<StoredRequest>, StoreError> {
+        self.reader
+            .read(move |conn| queries::request(conn, id))
+            .await
+    }
+
+    async fn answer(&self, id: JobId) -> Result<Option<StoredAnswer>, StoreError> {
+        self.reader
+            .read(move |conn| queries::answer(conn, id))
+            .await
+    }
+
+    async fn has_ready(&self, runner: &RunnerKey) -> Result<bool, StoreError> {
+        let runner = runner.clone();
+        self.reader
+            .read(move |conn| queries::has_ready(conn, &runner))
+            .await
+    }
+
+    async fn oldest_queued(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.reader.read(queries::oldest_queued).await
+    }
+
+    fn counts(&self) -> QueueCounts {
+        self.writer.shared().counts()
+    }
+
+    async fn purge(&self, purge: Purge) -> Result<Purged, StoreError> {
+        self.writer
+            .call(DURABLE, move |tx| queries::purge(tx, purge))
+            .await
+    }
+
+    async fn save_note(&self, name: &'static str, value: Bytes) -> Result<(), StoreError> {
+        self.writer
+            .call(ORDERED, move |tx| queries::save_note(tx.conn, name, &value))
+            .await
+    }
+
+    async fn note(&self, name: &'static str) -> Result<Option<Bytes>, StoreError> {
+        self.reader
+            .read(move |conn| queries::note(conn, name))
+            .await
+    }
+
+    fn health(&self) -> watch::Receiver<StoreHealth> {
+        self.writer.shared().health()
+    }
+
+    async fn close(&self) -> Result<(), StoreError> {
+        self.reader.close();
+        self.writer.close().await
+    }
+}

@@ -1,0 +1,130 @@
+//! What is done when the file or the writer is not what it should be.
+
+use std::fs::{self, OpenOptions};
+use std::io::{Seek, SeekFrom, Write};
+
+use super::*;
+use crate::{StoreError, StoreHealth};
+
+/// Overwrites the head of a page.
+fn damage(disk: &OnDisk, page: u64) {
+    let mut file = OpenOptions::new().write(true).open(disk.path()).unwrap();
+    file.seek(SeekFrom::Start((page - 1) * 4096)).unwrap();
+    file.write_all(&[0xff; 64]).unwrap();
+}
+
+/// Breaks the promises of a store in a way that it notices.
+async fn assert_failed(store: &SqliteStore) {
+    let health = store.health().borrow().clone();
+    assert!(matches!(health, StoreHealth::Failed { .. }), "{health:?}");
+    let refused = store.accept(job(99, 10)).await;
+    assert!(matches!(refused, Err(StoreError::Failed(_))), "{refused:?}");
+    let refused = store.close().await;
+    assert!(matches!(refused, Err(StoreError::Failed(_))), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_damaged_file_is_noticed_after_an_unclean_stop_and_kept() {
+    let disk = OnDisk::default();
+    let store = disk.open_store();
+    for number in 1..50 {
+        accept(&store, number).await;
+    }
+    drop(store);
+    damage(&disk, 5);
+    let before = fs::read(disk.path()).unwrap();
+
+    let refused = SqliteStore::open(&disk.config()).unwrap_err();
+
+    assert!(matches!(refused, OpenError::Damaged { .. }), "{refused:?}");
+    assert_eq!(fs::read(disk.path()).unwrap(), before);
+}
+
+#[tokio::test]
+async fn a_clean_stop_leaves_its_mark_for_one_start() {
+    let disk = OnDisk::default();
+    let mark = |disk: &OnDisk| {
+        let conn = rusqlite::Connection::open(disk.path()).unwrap();
+        queries::note(&conn, CLEAN_STOP).unwrap().is_some()
+    };
+
+    disk.open_store().close().await.unwrap();
+    assert!(mark(&disk));
+    assert!(!disk.dir.path().join("queue.db-wal").exists());
+
+    drop(disk.open_store());
+    assert!(!mark(&disk));
+}
+
+#[tokio::test]
+async fn a_database_that_was_replaced_is_not_written_any_more() {
+    let disk = OnDisk::default();
+    let store = disk.open_store();
+    accept(&store, 1).await;
+    let mut health = store.health();
+
+    fs::rename(disk.path(), disk.dir.path().join("elsewhere")).unwrap();
+
+    health
+        .wait_for(|health| matches!(health, StoreHealth::Failed { .. }))
+        .await
+        .unwrap();
+    assert_failed(&store).await;
+}
+
+#[tokio::test]
+async fn a_panic_in_the_writer_is_no_silent_death() {
+    let disk = OnDisk::default();
+    let store = disk.open_store();
+    accept(&store, 1).await;
+    let request = ClaimRequest {
+        choose: Arc::new(|_: &QueueHeads| panic!("the policy is broken")),
+        ..wish()
+    };
+
+    let claimed = store.claim(request).await;
+
+    assert!(
+        matches!(claimed, Err(StoreError::Unknown(_))),
+        "{claimed:?}"
+    );
+    assert_failed(&store).await;
+    drop(store);
+    assert_eq!(disk.open_store().counts().queued, 1);
+}
+
+#[tokio::test]
+async fn another_writer_makes_the_store_busy_and_nothing_more() {
+    let disk = OnDisk::default();
+    let store = disk.open_store();
+    let other = rusqlite::Connection::open(disk.path()).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+
+    let refused = store.accept(job(1, 10)).await;
+    assert!(matches!(refused, Err(StoreError::Busy)), "{refused:?}");
+
+    other.execute_batch("ROLLBACK").unwrap();
+    accept(&store, 1).await;
+    assert_eq!(*store.health().borrow(), StoreHealth::Ok);
+}
+
+#[tokio::test]
+async fn a_row_that_no_foreman_wrote_is_damage_and_not_a_panic() {
+    let disk = OnDisk::default();
+    let store = disk.open_store();
+    accept(&store, 1).await;
+    let id = job(1, 10).id;
+    let other = rusqlite::Connection::open(disk.path()).unwrap();
+    other
+        .execute_batch("UPDATE jobs SET endpoint = '/api/other'")
+        .unwrap();
+
+    let read = store.job(id).await;
+    let claimed = store.claim(wish()).await;
+
+    assert!(matches!(read, Err(StoreError::Damaged(_))), "{read:?}");
+    assert!(
+        matches!(claimed, Err(StoreError::Damaged(_))),
+        "{claimed:?}"
+    );
+}

@@ -1,0 +1,122 @@
+//! What a full disk does: new jobs are refused, running ones end.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::*;
+use crate::{StoreError, StoreHealth};
+
+const LONG: Duration = Duration::from_secs(3600);
+
+/// Accepts until there is no room; returns how many were accepted.
+async fn fill(store: &SqliteStore) -> u64 {
+    for number in 100.. {
+        match store.accept(job(number, 50_000)).await {
+            Ok(_) => {}
+            Err(StoreError::Full(_)) => return number - 100,
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+    unreachable!("a disk is finite");
+}
+
+#[tokio::test]
+async fn a_full_disk_closes_the_intake_and_lets_running_jobs_end() {
+    let disk = OnDisk::default();
+    let config = SqliteConfig {
+        max_pages: Some(100),
+        idle: LONG,
+        ..disk.config()
+    };
+    let store = SqliteStore::open(&config).unwrap();
+    accept(&store, 1).await;
+    let claimed = store.claim(wish()).await.unwrap().unwrap();
+
+    let accepted = fill(&store).await;
+
+    let health = store.health().borrow().clone();
+    assert!(
+        matches!(health, StoreHealth::IntakeClosed { .. }),
+        "{health:?}"
+    );
+    let refused = store.accept(job(2, 1)).await;
+    assert!(matches!(refused, Err(StoreError::Full(_))), "{refused:?}");
+    assert!(accepted > 0);
+    assert_eq!(store.counts().queued, accepted);
+    store.settle(done(&claimed)).await.unwrap();
+    assert!(store.answer(claimed.job.id).await.unwrap().is_some());
+    drop(store);
+    let again = SqliteStore::open(&disk.config()).unwrap();
+    assert_eq!((again.counts().queued, again.counts().done), (accepted, 1));
+}
+
+#[tokio::test]
+async fn the_reserve_is_given_up_when_the_disk_is_full_and_made_again_later() {
+    let disk = OnDisk::default();
+    let reserve = disk.dir.path().join("queue.db.reserve");
+    let mut config = SqliteConfig {
+        max_pages: Some(100),
+        ballast: 8192,
+        idle: LONG,
+        ..disk.config()
+    };
+    let store = SqliteStore::open(&config).unwrap();
+    assert_eq!(std::fs::metadata(&reserve).unwrap().len(), 8192);
+
+    fill(&store).await;
+    assert!(!reserve.exists());
+    drop(store);
+
+    config.max_pages = None;
+    let store = SqliteStore::open(&config).unwrap();
+    assert!(reserve.exists());
+    accept(&store, 2).await;
+}
+
+#[tokio::test]
+async fn the_intake_opens_by_itself_when_there_is_room_again() {
+    let disk = OnDisk::default();
+    let free = Arc::new(AtomicU64::new(10_000_000));
+    let probe = Arc::clone(&free);
+    let config = SqliteConfig {
+        reserve: 1_000_000,
+        free_space: FreeSpace::new(move |_| Ok(probe.load(Ordering::SeqCst))),
+        ..disk.config()
+    };
+    let store = SqliteStore::open(&config).unwrap();
+    let mut health = store.health();
+    accept(&store, 1).await;
+
+    free.store(999_999, Ordering::SeqCst);
+    health
+        .wait_for(|health| matches!(health, StoreHealth::IntakeClosed { .. }))
+        .await
+        .unwrap();
+    let refused = store.accept(job(2, 10)).await;
+    assert!(matches!(refused, Err(StoreError::Full(_))), "{refused:?}");
+    let claimed = store.claim(wish()).await.unwrap().unwrap();
+    store.settle(done(&claimed)).await.unwrap();
+
+    free.store(10_000_000, Ordering::SeqCst);
+    health
+        .wait_for(|health| *health == StoreHealth::Ok)
+        .await
+        .unwrap();
+    accept(&store, 2).await;
+}
+
+#[tokio::test]
+async fn a_request_larger_than_the_room_does_not_close_the_intake() {
+    let disk = OnDisk::default();
+    let config = SqliteConfig {
+        reserve: 1_000_000,
+        free_space: FreeSpace::new(|_| Ok(1_050_000)),
+        ..disk.config()
+    };
+    let store = SqliteStore::open(&config).unwrap();
+
+    let refused = store.accept(job(1, 60_000)).await;
+
+    assert!(matches!(refused, Err(StoreError::Full(_))), "{refused:?}");
+    accept(&store, 2).await;
+    assert_eq!(*store.health().borrow(), StoreHealth::Ok);
+}

@@ -1,0 +1,157 @@
+//! The writer commits in groups.
+
+use std::sync::mpsc;
+
+use tokio::task::JoinSet;
+
+use super::*;
+use crate::{Accepted, StoreError};
+
+/// Keeps the writer busy with a claim until the sender is used or dropped.
+fn held(tasks: &mut JoinSet<()>, store: &Arc<SqliteStore>) -> mpsc::Sender<()> {
+    let (release, gate) = mpsc::channel();
+    let gate = std::sync::Mutex::new(gate);
+    let store = Arc::clone(store);
+    tasks.spawn(async move {
+        let request = ClaimRequest {
+            choose: Arc::new(move |_: &QueueHeads| {
+                let _released = gate.lock().unwrap().recv();
+                None
+            }),
+            ..wish()
+        };
+        store.claim(request).await.unwrap();
+    });
+    release
+}
+
+/// Lets all tasks of this thread send what they have to send.
+async fn all_sent() {
+    for _ in 0..10 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn what_waits_together_is_committed_together() {
+    let disk = OnDisk::default();
+    let store = Arc::new(disk.open_store());
+    accept(&store, 1).await;
+    let before = store.stats();
+    let mut tasks = JoinSet::new();
+
+    let release = held(&mut tasks, &store);
+    all_sent().await;
+    for number in 2..=101 {
+        let store = Arc::clone(&store);
+        tasks.spawn(async move { accept(&store, number).await });
+    }
+    all_sent().await;
+    release.send(()).unwrap();
+    while let Some(done) = tasks.join_next().await {
+        done.unwrap();
+    }
+
+    let after = store.stats();
+    assert_eq!(after.commands - before.commands, 101);
+    assert!(after.commits - before.commits <= 3, "{after:?}");
+    assert_eq!(store.counts().queued, 101);
+}
+
+#[tokio::test]
+async fn a_refused_command_leaves_its_group_alone() {
+    let disk = OnDisk::default();
+    let store = Arc::new(disk.open_store());
+    accept(&store, 1).await;
+    let mut tasks = JoinSet::new();
+    let mut accepting = JoinSet::new();
+
+    let release = held(&mut tasks, &store);
+    all_sent().await;
+    for number in [2, 1, 3, 2, 4] {
+        let store = Arc::clone(&store);
+        accepting.spawn(async move { (number, store.accept(job(number, 10)).await) });
+    }
+    all_sent().await;
+    release.send(()).unwrap();
+
+    let mut taken = Vec::new();
+    let mut refused = Vec::new();
+    for (number, accepted) in accepting.join_all().await {
+        match accepted {
+            Ok(Accepted::New { .. }) => taken.push(number),
+            Err(StoreError::Database(_)) => refused.push(number),
+            other => panic!("{other:?}"),
+        }
+    }
+    taken.sort_unstable();
+    refused.sort_unstable();
+    assert_eq!((taken, refused), (vec![2, 3, 4], vec![1, 2]));
+    assert_eq!(store.counts().queued, 4);
+    assert!(store.stats().largest_group >= 5);
+    tasks.join_all().await;
+}
+
+#[tokio::test]
+async fn claims_and_starts_do_not_wait_for_the_disk() {
+    let disk = OnDisk::default();
+    let store = disk.open_store();
+    accept(&store, 1).await;
+    let accepted = store.stats().synced_commits;
+
+    let claimed = store.claim(wish()).await.unwrap().unwrap();
+    let job = &claimed.job;
+    store
+        .start(job.seq, job.progress.epoch, Timestamp::from_millis(3))
+        .await
+        .unwrap();
+    assert_eq!(store.stats().synced_commits, accepted);
+
+    store.settle(done(&claimed)).await.unwrap();
+    assert_eq!(store.stats().synced_commits, accepted + 1);
+    assert!(store.stats().wal_bytes > 0);
+}
+
+#[tokio::test]
+async fn what_was_sent_before_the_end_is_written() {
+    let disk = OnDisk::default();
+    let store = Arc::new(disk.open_store());
+    accept(&store, 1).await;
+    let mut tasks = JoinSet::new();
+
+    let release = held(&mut tasks, &store);
+    all_sent().await;
+    for number in 2..=11 {
+        let store = Arc::clone(&store);
+        tasks.spawn(async move { accept(&store, number).await });
+    }
+    all_sent().await;
+    release.send(()).unwrap();
+    store.close().await.unwrap();
+    tasks.join_all().await;
+
+    assert_eq!(disk.open_store().counts().queued, 11);
+}
+
+#[tokio::test]
+async fn a_caller_that_left_tears_nothing() {
+    let disk = OnDisk::default();
+    let store = Arc::new(disk.open_store());
+    accept(&store, 1).await;
+    let mut tasks = JoinSet::new();
+    let mut leaving = JoinSet::new();
+
+    let release = held(&mut tasks, &store);
+    all_sent().await;
+    let sending = Arc::clone(&store);
+    leaving.spawn(async move { accept(&sending, 2).await });
+    all_sent().await;
+    leaving.shutdown().await;
+    release.send(()).unwrap();
+    accept(&store, 3).await;
+
+    let left = store.request(job(2, 10).id).await.unwrap();
+    assert_eq!(left, Some(job(2, 10).request));
+    assert_eq!(store.counts().queued, 3);
+    tasks.join_all().await;
+}

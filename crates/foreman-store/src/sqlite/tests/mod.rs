@@ -1,0 +1,132 @@
+//! The suite of all stores, and what only this one promises.
+
+mod damage;
+mod full;
+mod group;
+mod owner;
+mod plans;
+mod schema;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use foreman_job::{
+    Endpoint, JobId, PickReason, Priority, QueueHeads, Random, RunnerKey, Timestamp,
+};
+use tempfile::TempDir;
+
+use super::*;
+use crate::contract::Subject;
+use crate::{
+    AnswerHead, ClaimRequest, Claimed, NewJob, Outcome, QueueStore, Settlement, StoredAnswer,
+    StoredRequest,
+};
+
+/// A database in a directory of its own.
+struct OnDisk {
+    dir: TempDir,
+}
+
+impl Default for OnDisk {
+    fn default() -> Self {
+        Self {
+            dir: tempfile::tempdir().unwrap(),
+        }
+    }
+}
+
+impl OnDisk {
+    fn path(&self) -> PathBuf {
+        self.dir.path().join("queue.db")
+    }
+
+    fn config(&self) -> SqliteConfig {
+        SqliteConfig {
+            reserve: 0,
+            ballast: 0,
+            readers: 2,
+            idle: Duration::from_millis(10),
+            ..SqliteConfig::new(self.path())
+        }
+    }
+
+    fn open_store(&self) -> SqliteStore {
+        SqliteStore::open(&self.config()).unwrap()
+    }
+}
+
+impl Subject for OnDisk {
+    fn open(&self) -> Arc<dyn QueueStore> {
+        Arc::new(self.open_store())
+    }
+}
+
+mod contract {
+    use super::OnDisk;
+
+    crate::store_contract!(OnDisk);
+    crate::durable_store_contract!(OnDisk);
+}
+
+struct Numbered(u64);
+
+impl Random for Numbered {
+    fn next_u64(&self) -> u64 {
+        self.0
+    }
+}
+
+fn job(number: u64, body: usize) -> NewJob {
+    NewJob {
+        id: JobId::generate(Timestamp::from_millis(1), &Numbered(number)),
+        endpoint: Endpoint::Generate,
+        model: "m".to_owned(),
+        runner: RunnerKey::new("m", ""),
+        priority: Priority::Normal,
+        caller: None,
+        created_at: Timestamp::from_millis(1),
+        expires_at: None,
+        request: StoredRequest {
+            headers: Vec::new(),
+            body: vec![b'x'; body].into(),
+        },
+        idempotency: None,
+    }
+}
+
+fn wish() -> ClaimRequest {
+    ClaimRequest {
+        slot: 0,
+        resident: Vec::new(),
+        now: Timestamp::from_millis(2),
+        choose: Arc::new(|heads: &QueueHeads| {
+            Some(foreman_job::Choice {
+                seq: heads.oldest.seq,
+                reason: PickReason::Oldest,
+            })
+        }),
+    }
+}
+
+async fn accept(store: &SqliteStore, number: u64) {
+    store.accept(job(number, 10)).await.unwrap();
+}
+
+fn done(claimed: &Claimed) -> Settlement {
+    Settlement {
+        seq: claimed.job.seq,
+        epoch: claimed.job.progress.epoch,
+        now: Timestamp::from_millis(3),
+        outcome: Outcome::Done {
+            answer: StoredAnswer {
+                head: AnswerHead {
+                    status: 200,
+                    headers: Vec::new(),
+                },
+                chunks: vec![b"{}".as_slice().into()],
+                usage: None,
+            },
+        },
+    }
+}

@@ -1,0 +1,135 @@
+//! What the schema refuses, and which files are refused for theirs.
+
+use std::fs;
+
+use rusqlite::Connection;
+
+use super::*;
+
+fn closed_with(sql: &str) -> OnDisk {
+    let disk = OnDisk::default();
+    drop(disk.open_store());
+    raw(&disk).execute_batch(sql).unwrap();
+    disk
+}
+
+fn raw(disk: &OnDisk) -> Connection {
+    let conn = Connection::open(disk.path()).unwrap();
+    conn.execute_batch("PRAGMA foreign_keys = ON").unwrap();
+    conn
+}
+
+#[test]
+fn a_newer_schema_is_refused_with_both_versions() {
+    let disk = closed_with("PRAGMA user_version = 7");
+
+    let refused = SqliteStore::open(&disk.config()).unwrap_err().to_string();
+
+    assert!(refused.contains("schema version 7"), "{refused}");
+    assert!(refused.contains("up to 1"), "{refused}");
+    assert!(
+        SqliteStore::open(&disk.config()).is_err(),
+        "it was left as it is"
+    );
+}
+
+#[test]
+fn the_database_of_another_program_is_refused() {
+    for sql in [
+        "PRAGMA application_id = 252006674",
+        "PRAGMA application_id = 0",
+    ] {
+        let disk = closed_with(sql);
+
+        let refused = SqliteStore::open(&disk.config()).unwrap_err();
+
+        assert!(matches!(refused, OpenError::Foreign { .. }), "{refused:?}");
+    }
+}
+
+#[test]
+fn a_file_that_is_no_database_is_refused_and_left_as_it_is() {
+    let disk = OnDisk::default();
+    let text = "my notes, which are longer than the header of a database file would be, ".repeat(9);
+    fs::write(disk.path(), &text).unwrap();
+
+    let refused = SqliteStore::open(&disk.config()).unwrap_err();
+
+    assert!(
+        matches!(refused, OpenError::NotADatabase { .. }),
+        "{refused:?}"
+    );
+    assert_eq!(fs::read_to_string(disk.path()).unwrap(), text);
+}
+
+#[test]
+fn an_empty_file_becomes_a_database() {
+    let disk = OnDisk::default();
+    fs::write(disk.path(), "").unwrap();
+
+    drop(disk.open_store());
+
+    let vacuum: i64 = raw(&disk)
+        .query_row("PRAGMA auto_vacuum", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(vacuum, 2, "a purge gives room back to the disk");
+}
+
+#[tokio::test]
+async fn changes_that_the_life_cycle_does_not_know_are_refused() {
+    let disk = OnDisk::default();
+    let store = disk.open_store();
+    for number in 1..=3 {
+        accept(&store, number).await;
+    }
+    let first = store.claim(wish()).await.unwrap().unwrap();
+    store.settle(done(&first)).await.unwrap();
+    store.claim(wish()).await.unwrap().unwrap();
+    drop(store);
+    let conn = raw(&disk);
+
+    // Job 1 is done, job 2 loading in slot 0, job 3 queued.
+    for sql in [
+        "UPDATE jobs SET state = 'queued', finished_at = NULL WHERE seq = 1",
+        "UPDATE jobs SET error_code = 'internal', error_message = 'x' WHERE seq = 1",
+        "UPDATE jobs SET epoch = 0 WHERE seq = 2",
+        "UPDATE jobs SET epoch = 9 WHERE seq = 2",
+        "UPDATE jobs SET slot = 1 WHERE seq = 2",
+        "UPDATE jobs SET slot = NULL WHERE seq = 2",
+        "UPDATE jobs SET retry_at = 5 WHERE seq = 2",
+        "UPDATE jobs SET id = 'x' WHERE seq = 2",
+        "UPDATE jobs SET state = 'done', slot = NULL WHERE seq = 2",
+        "UPDATE jobs SET state = 'working', slot = 1 WHERE seq = 3",
+        "UPDATE jobs SET state = 'done', finished_at = 1 WHERE seq = 3",
+        "UPDATE jobs SET state = 'loading', slot = 1 WHERE seq = 3",
+        "UPDATE jobs SET state = 'loading', slot = 0, epoch = 1 WHERE seq = 3",
+        "UPDATE jobs SET state = 'running' WHERE seq = 3",
+        "UPDATE jobs SET priority = 9 WHERE seq = 3",
+        "UPDATE jobs SET created_at = 'noon' WHERE seq = 3",
+        "DELETE FROM jobs WHERE seq = 2",
+        "DELETE FROM jobs WHERE seq = 3",
+        "INSERT INTO jobs (id, endpoint, model, runner, state, priority, created_at, slot)
+         VALUES ('x', '/api/chat', 'm', 'm|', 'loading', 1, 1, 5)",
+        "INSERT INTO job_requests (seq, headers, body) VALUES (77, '[]', x'')",
+    ] {
+        let refused = conn.execute_batch(sql);
+        assert!(refused.is_err(), "{sql}");
+    }
+    for sql in [
+        "UPDATE jobs SET state = 'working' WHERE seq = 2",
+        "UPDATE jobs SET state = 'loading', slot = 1, epoch = 1 WHERE seq = 3",
+        "DELETE FROM jobs WHERE seq = 1",
+    ] {
+        conn.execute_batch(sql).unwrap();
+    }
+    let left: i64 = conn
+        .query_row(
+            "SELECT (SELECT count(*) FROM job_requests WHERE seq = 1)
+                  + (SELECT count(*) FROM job_answers) + (SELECT count(*) FROM job_chunks)
+                  + (SELECT count(*) FROM job_bodies)",
+            [],
+            |row| row.get(0),
+        )
+        .unwrap();
+    assert_eq!(left, 0, "all that belongs to a job goes with it");
+}

@@ -1,0 +1,142 @@
+//! One transaction for a group of commands.
+
+use foreman_job::JobState;
+use rusqlite::Connection;
+
+use super::command::{Command, Ran};
+use super::intake::Room;
+use crate::sqlite::error::{Class, class};
+use crate::{QueueCounts, StoreError};
+
+/// A transaction as its commands see it.
+#[derive(Debug)]
+pub(in crate::sqlite) struct Tx<'c> {
+    pub(in crate::sqlite) conn: &'c Connection,
+    /// The counts as they will be after the commit.
+    pub(in crate::sqlite) counts: QueueCounts,
+    room: Room,
+    /// Whether the intake has refused the command that runs.
+    refused: bool,
+}
+
+impl<'c> Tx<'c> {
+    pub(super) const fn new(conn: &'c Connection, counts: QueueCounts, room: Room) -> Self {
+        Self {
+            conn,
+            counts,
+            room,
+            refused: false,
+        }
+    }
+
+    /// Takes room for a new job.
+    pub(in crate::sqlite) fn admit(&mut self, bytes: u64) -> Result<(), StoreError> {
+        self.room.take(bytes).map_err(|reason| {
+            self.refused = true;
+            StoreError::Full(reason)
+        })
+    }
+
+    /// Counts a change of state; a job enters from none and leaves to none.
+    pub(in crate::sqlite) const fn moved(&mut self, from: Option<JobState>, to: Option<JobState>) {
+        if let Some(from) = from {
+            let count = self.counts.of_mut(from);
+            *count = count.saturating_sub(1);
+        }
+        if let Some(to) = to {
+            let count = self.counts.of_mut(to);
+            *count = count.saturating_add(1);
+        }
+    }
+
+    pub(super) const fn was_refused(&self) -> bool {
+        self.refused
+    }
+}
+
+/// Why a transaction did not simply commit.
+#[derive(Debug)]
+pub(super) enum Fault {
+    /// Nothing was changed: the disk is full.
+    Full(String),
+    /// Nothing was changed: another process writes.
+    Busy,
+    /// Nothing was changed, for another reason.
+    Undone(String),
+    /// The commit failed in a way that may have reached the disk.
+    Unknown(String),
+}
+
+/// Runs the commands and commits; returns the counts afterwards.
+///
+/// After an error the transaction is over.
+pub(super) fn run(tx: Tx<'_>, commands: &mut [Box<dyn Command>]) -> Result<QueueCounts, Fault> {
+    let conn = tx.conn;
+    let outcome = begin(conn).and_then(|()| {
+        let counts = run_all(tx, commands)?;
+        commit(conn)?;
+        Ok(counts)
+    });
+    if outcome.is_err() {
+        end(conn);
+    }
+    outcome
+}
+
+/// Undoes a transaction that is still open.
+pub(super) fn end(conn: &Connection) {
+    if !conn.is_autocommit()
+        && let Err(error) = execute(conn, "ROLLBACK")
+    {
+        tracing::error!(%error, "transaction cannot be undone");
+    }
+}
+
+fn run_all(mut tx: Tx<'_>, commands: &mut [Box<dyn Command>]) -> Result<QueueCounts, Fault> {
+    for command in commands {
+        let before = tx.counts;
+        execute(tx.conn, "SAVEPOINT command").map_err(|error| undone(&error))?;
+        tx.refused = false;
+        let ran = command.run(&mut tx);
+        if ran == Ran::Full {
+            return Err(Fault::Full("database or disk is full".to_owned()));
+        }
+        if tx.conn.is_autocommit() {
+            // Some errors undo the whole transaction, with the commands before.
+            return Err(Fault::Undone("transaction was undone".to_owned()));
+        }
+        if ran == Ran::Refused {
+            execute(tx.conn, "ROLLBACK TO command").map_err(|error| undone(&error))?;
+            tx.counts = before;
+        }
+        execute(tx.conn, "RELEASE command").map_err(|error| undone(&error))?;
+    }
+    Ok(tx.counts)
+}
+
+fn begin(conn: &Connection) -> Result<(), Fault> {
+    execute(conn, "BEGIN IMMEDIATE").map_err(|error| undone(&error))
+}
+
+fn commit(conn: &Connection) -> Result<(), Fault> {
+    execute(conn, "COMMIT").map_err(|error| match class(&error) {
+        Class::Full | Class::Busy | Class::Constraint => undone(&error),
+        // The frames may have reached the disk before the error, and a restart believes them.
+        Class::Damaged | Class::ReadOnly | Class::Other => Fault::Unknown(error.to_string()),
+    })
+}
+
+fn undone(error: &rusqlite::Error) -> Fault {
+    match class(error) {
+        Class::Full => Fault::Full(error.to_string()),
+        Class::Busy => Fault::Busy,
+        Class::Constraint | Class::Damaged | Class::ReadOnly | Class::Other => {
+            Fault::Undone(error.to_string())
+        }
+    }
+}
+
+fn execute(conn: &Connection, sql: &str) -> rusqlite::Result<()> {
+    conn.prepare_cached(sql)?.execute([])?;
+    Ok(())
+}

@@ -1,0 +1,108 @@
+//! What the write lane is asked to do, and how it answers.
+
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+use super::Tx;
+use crate::{StoreError, UnknownCause};
+
+/// What an answered command survives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::sqlite) enum Durability {
+    /// The death of the process; a loss of power may undo it with all that follows.
+    Ordered,
+    /// What the configuration promises.
+    Durable,
+}
+
+/// What a command costs its group.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::sqlite) struct Load {
+    pub(in crate::sqlite) durability: Durability,
+    pub(in crate::sqlite) bytes: u64,
+}
+
+/// What a command did to the transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ran {
+    /// Its changes are to be committed.
+    Well,
+    /// It changed nothing, or what it changed is to be undone.
+    Refused,
+    /// The same, and the reason was that the disk is full.
+    Full,
+}
+
+/// Why a whole transaction had no effect, or may have had none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Refusal {
+    Full(String),
+    Busy,
+    Undone(String),
+    Unknown(String),
+    Failed(String),
+}
+
+/// One command of a group. It can be run again when its transaction was undone.
+pub(super) trait Command: Send {
+    fn load(&self) -> Load;
+    fn run(&mut self, tx: &mut Tx<'_>) -> Ran;
+    /// Tells the caller what [`run`](Self::run) came to.
+    fn answer(self: Box<Self>);
+    /// Tells the caller that the transaction had no effect.
+    fn refuse(self: Box<Self>, why: &Refusal);
+}
+
+/// A closure with somebody who waits for its outcome.
+pub(super) struct Call<T, F> {
+    pub(super) load: Load,
+    pub(super) run: F,
+    pub(super) outcome: Option<Result<T, StoreError>>,
+    pub(super) reply: oneshot::Sender<Result<T, StoreError>>,
+    /// Bounds the commands that wait.
+    pub(super) _permit: OwnedSemaphorePermit,
+}
+
+impl<T, F> Command for Call<T, F>
+where
+    T: Send,
+    F: FnMut(&mut Tx<'_>) -> Result<T, StoreError> + Send,
+{
+    fn load(&self) -> Load {
+        self.load
+    }
+
+    fn run(&mut self, tx: &mut Tx<'_>) -> Ran {
+        let outcome = (self.run)(tx);
+        let ran = match &outcome {
+            Ok(_) => Ran::Well,
+            // The intake's own refusal is no news to it.
+            Err(StoreError::Full(_)) if !tx.was_refused() => Ran::Full,
+            Err(_) => Ran::Refused,
+        };
+        self.outcome = Some(outcome);
+        ran
+    }
+
+    fn answer(self: Box<Self>) {
+        if let Some(outcome) = self.outcome {
+            // A caller that left does not want to know.
+            let _left = self.reply.send(outcome);
+        }
+    }
+
+    fn refuse(self: Box<Self>, why: &Refusal) {
+        let _left = self.reply.send(Err(why.to_error()));
+    }
+}
+
+impl Refusal {
+    pub(super) fn to_error(&self) -> StoreError {
+        match self {
+            Self::Full(reason) => StoreError::Full(reason.clone()),
+            Self::Busy => StoreError::Busy,
+            Self::Undone(reason) => StoreError::Database(reason.clone().into()),
+            Self::Unknown(reason) => StoreError::Unknown(UnknownCause(reason.clone())),
+            Self::Failed(reason) => StoreError::Failed(reason.clone()),
+        }
+    }
+}

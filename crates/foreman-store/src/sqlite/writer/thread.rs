@@ -1,0 +1,322 @@
+//! The thread that writes.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rusqlite::Connection;
+use tokio::sync::{oneshot, watch};
+use tokio::time::Instant;
+
+use super::batch::{self, Fault, Tx};
+use super::command::{Command, Durability, Refusal};
+use super::intake::Intake;
+use crate::sqlite::files::{Identity, LockFile, Place};
+use crate::sqlite::{CLEAN_STOP, StoreStats, Synchronous, connection, queries};
+use crate::{QueueCounts, StoreError, StoreHealth};
+
+/// Commands of one group: a commit is shared by many, and none waits long for the others.
+const GROUP: usize = 256;
+
+/// Bytes of one group, so that a large body delays no change of state by much.
+const GROUP_BYTES: u64 = 4 * 1024 * 1024;
+
+/// Who asked to close, and waits for it.
+type Closing = oneshot::Sender<Result<(), StoreError>>;
+
+/// What the thread is sent.
+pub(super) enum Message {
+    Run(Box<dyn Command>),
+    Close(Closing),
+}
+
+/// How often a command was tried in a transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Round {
+    /// Not yet.
+    First,
+    /// Once, with others, and now by itself.
+    Alone,
+}
+
+/// What the thread tells everybody.
+#[derive(Debug)]
+pub(in crate::sqlite) struct Shared {
+    counts: Mutex<QueueCounts>,
+    stats: Mutex<StoreStats>,
+    health: watch::Sender<StoreHealth>,
+}
+
+/// The owner of the only connection that writes.
+///
+/// The fields are dropped in this order: the lock goes last.
+#[derive(Debug)]
+pub(in crate::sqlite) struct Writer {
+    pub(in crate::sqlite) conn: Connection,
+    pub(in crate::sqlite) intake: Intake,
+    pub(in crate::sqlite) shared: Arc<Shared>,
+    pub(in crate::sqlite) place: Place,
+    pub(in crate::sqlite) identity: Identity,
+    pub(in crate::sqlite) synchronous: Synchronous,
+    pub(in crate::sqlite) idle: Duration,
+    /// What the connection is set to.
+    pub(in crate::sqlite) level: Synchronous,
+    /// Whether something was committed since the last checkpoint.
+    pub(in crate::sqlite) dirty: bool,
+    pub(in crate::sqlite) _lock: LockFile,
+}
+
+impl Shared {
+    pub(in crate::sqlite) fn new(counts: QueueCounts) -> Self {
+        Self {
+            counts: Mutex::new(counts),
+            stats: Mutex::new(StoreStats::default()),
+            health: watch::Sender::new(StoreHealth::Ok),
+        }
+    }
+
+    pub(in crate::sqlite) fn counts(&self) -> QueueCounts {
+        *lock(&self.counts)
+    }
+
+    pub(in crate::sqlite) fn stats(&self) -> StoreStats {
+        *lock(&self.stats)
+    }
+
+    pub(in crate::sqlite) fn health(&self) -> watch::Receiver<StoreHealth> {
+        self.health.subscribe()
+    }
+
+    /// Ends all writing until a restart; the first reason stays.
+    pub(super) fn fail(&self, reason: &str) {
+        self.health.send_if_modified(|health| {
+            if matches!(health, StoreHealth::Failed { .. }) {
+                return false;
+            }
+            tracing::error!(reason, "store has failed, nothing more is written");
+            *health = StoreHealth::Failed {
+                reason: reason.to_owned(),
+            };
+            true
+        });
+    }
+
+    fn failure(&self) -> Option<String> {
+        match &*self.health.borrow() {
+            StoreHealth::Failed { reason } => Some(reason.clone()),
+            StoreHealth::Ok | StoreHealth::IntakeClosed { .. } => None,
+        }
+    }
+
+    fn tell_intake(&self, closed: Option<String>) {
+        self.health.send_if_modified(|health| {
+            let now = match closed {
+                Some(reason) => StoreHealth::IntakeClosed { reason },
+                None => StoreHealth::Ok,
+            };
+            let was_closed = matches!(health, StoreHealth::IntakeClosed { .. });
+            if matches!(health, StoreHealth::Failed { .. }) || *health == now {
+                return false;
+            }
+            match &now {
+                StoreHealth::IntakeClosed { reason } if !was_closed => {
+                    tracing::warn!(reason, "no new jobs are taken");
+                }
+                StoreHealth::Ok => tracing::info!("new jobs are taken again"),
+                StoreHealth::IntakeClosed { .. } | StoreHealth::Failed { .. } => {}
+            }
+            *health = now;
+            true
+        });
+    }
+
+    fn committed(&self, group: usize, level: Synchronous, took: Duration) {
+        let group = u64::try_from(group).unwrap_or(u64::MAX);
+        let mut stats = lock(&self.stats);
+        stats.commits = stats.commits.saturating_add(1);
+        if level == Synchronous::Full {
+            stats.synced_commits = stats.synced_commits.saturating_add(1);
+        }
+        stats.commands = stats.commands.saturating_add(group);
+        stats.largest_group = stats.largest_group.max(group);
+        stats.commit_time = stats.commit_time.saturating_add(took);
+        stats.last_commit_time = took;
+    }
+}
+
+impl Writer {
+    pub(super) fn shared(&self) -> Arc<Shared> {
+        Arc::clone(&self.shared)
+    }
+
+    /// Works until it is told to close, or nobody is left who could tell it anything.
+    pub(super) fn run(mut self, inbox: &Receiver<Message>) {
+        loop {
+            let closing = match inbox.recv_timeout(self.idle) {
+                Ok(Message::Run(first)) => {
+                    let (group, closing) = gather(first, inbox);
+                    self.process(group, Round::First);
+                    closing
+                }
+                Ok(Message::Close(reply)) => Some(reply),
+                Err(RecvTimeoutError::Timeout) => {
+                    self.rest();
+                    None
+                }
+                // Dropped without a word, which is like a crash: the next owner will check.
+                Err(RecvTimeoutError::Disconnected) => return,
+            };
+            if let Some(reply) = closing {
+                let outcome = self.finish();
+                // The lock is free before the caller hears of it.
+                drop(self);
+                let _left = reply.send(outcome);
+                return;
+            }
+        }
+    }
+
+    /// Runs a group, and answers everybody in it.
+    fn process(&mut self, mut group: Vec<Box<dyn Command>>, round: Round) {
+        self.watch_file();
+        if let Some(reason) = self.shared.failure() {
+            return refuse(group, &Refusal::Failed(reason));
+        }
+        match catch_unwind(AssertUnwindSafe(|| self.attempt(&mut group))) {
+            Ok(Ok(())) => group.into_iter().for_each(Command::answer),
+            Ok(Err(fault)) => self.undone(group, fault, round),
+            Err(_panic) => {
+                batch::end(&self.conn);
+                self.fail(group, "the writer has panicked");
+            }
+        }
+    }
+
+    /// Runs a group in one transaction.
+    fn attempt(&mut self, group: &mut [Box<dyn Command>]) -> Result<(), Fault> {
+        let level = self.level_for(group);
+        if level != self.level {
+            connection::set_synchronous(&self.conn, level)
+                .map_err(|error| Fault::Undone(error.to_string()))?;
+            self.level = level;
+        }
+        let room = self.intake.look();
+        self.shared.tell_intake(self.intake.closed());
+        let since = Instant::now();
+        let tx = Tx::new(&self.conn, self.shared.counts(), room);
+        let counts = batch::run(tx, group)?;
+        self.shared.committed(group.len(), level, since.elapsed());
+        *lock(&self.shared.counts) = counts;
+        self.dirty = true;
+        Ok(())
+    }
+
+    /// Goes on after a transaction that did not commit.
+    fn undone(&mut self, group: Vec<Box<dyn Command>>, fault: Fault, round: Round) {
+        match (fault, round) {
+            (Fault::Unknown(reason), _) => self.fail(group, &reason),
+            (Fault::Busy, _) => refuse(group, &Refusal::Busy),
+            (Fault::Full(reason), Round::First) => {
+                self.intake.full(&reason);
+                self.one_by_one(group);
+                self.shared.tell_intake(self.intake.closed());
+            }
+            (Fault::Full(reason), Round::Alone) => refuse(group, &Refusal::Full(reason)),
+            // One of them was to blame.
+            (Fault::Undone(_), Round::First) => self.one_by_one(group),
+            (Fault::Undone(reason), Round::Alone) => refuse(group, &Refusal::Undone(reason)),
+        }
+    }
+
+    /// Gives each command a transaction of its own.
+    fn one_by_one(&mut self, group: Vec<Box<dyn Command>>) {
+        for command in group {
+            self.process(vec![command], Round::Alone);
+        }
+    }
+
+    /// Gives up: nobody knows what of this group is on disk.
+    fn fail(&self, group: Vec<Box<dyn Command>>, reason: &str) {
+        self.shared.fail(reason);
+        refuse(group, &Refusal::Unknown(reason.to_owned()));
+    }
+
+    /// Fails when the database is not the file any more that it was.
+    fn watch_file(&self) {
+        if self.place.identity().ok() != Some(self.identity) {
+            self.shared
+                .fail("the database file was removed or replaced");
+        }
+    }
+
+    /// Uses a quiet moment.
+    fn rest(&mut self) {
+        self.watch_file();
+        if self.shared.failure().is_some() {
+            return;
+        }
+        self.intake.idle();
+        self.shared.tell_intake(self.intake.closed());
+        if std::mem::take(&mut self.dirty)
+            && let Err(error) = connection::checkpoint(&self.conn, "PASSIVE")
+        {
+            tracing::warn!(%error, "write-ahead log cannot be moved into the database");
+        }
+    }
+
+    /// Leaves the database as a whole, with a mark that says so.
+    fn finish(&mut self) -> Result<(), StoreError> {
+        if let Some(reason) = self.shared.failure() {
+            return Err(StoreError::Failed(reason));
+        }
+        connection::set_synchronous(&self.conn, self.synchronous)?;
+        queries::save_note(&self.conn, CLEAN_STOP, &[])?;
+        if let Err(error) = connection::checkpoint(&self.conn, "TRUNCATE") {
+            // Nothing is lost: the next owner reads the log.
+            tracing::warn!(%error, "write-ahead log cannot be moved into the database");
+        }
+        Ok(())
+    }
+
+    fn level_for(&self, group: &[Box<dyn Command>]) -> Synchronous {
+        let durable = group
+            .iter()
+            .any(|command| command.load().durability == Durability::Durable);
+        if durable {
+            self.synchronous
+        } else {
+            Synchronous::Normal
+        }
+    }
+}
+
+/// Takes what is there, without waiting for more.
+fn gather(
+    first: Box<dyn Command>,
+    inbox: &Receiver<Message>,
+) -> (Vec<Box<dyn Command>>, Option<Closing>) {
+    let mut bytes = first.load().bytes;
+    let mut group = vec![first];
+    while group.len() < GROUP && bytes < GROUP_BYTES {
+        match inbox.try_recv() {
+            Ok(Message::Run(command)) => {
+                bytes = bytes.saturating_add(command.load().bytes);
+                group.push(command);
+            }
+            Ok(Message::Close(reply)) => return (group, Some(reply)),
+            Err(_) => break,
+        }
+    }
+    (group, None)
+}
+
+fn refuse(group: Vec<Box<dyn Command>>, why: &Refusal) {
+    for command in group {
+        command.refuse(why);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,100 @@
+//! What an event makes of a whole job: its progress, its times, its failure.
+
+use foreman_job::lifecycle::{Event, IllegalTransition, MAX_CRASHES, step};
+use foreman_job::{FailureKind, Job, JobFailure, JobState, Timestamp};
+
+use crate::{Outcome, Settlement};
+
+/// Applies an event and notes its time.
+pub(crate) fn apply(job: &Job, event: &Event, now: Timestamp) -> Result<Job, IllegalTransition> {
+    let next = step(&job.progress, event)?;
+    let mut after = job.clone();
+    after.progress = next.progress;
+    match event {
+        Event::Claim => {
+            after.claimed_at = Some(now);
+            after.started_at = None;
+        }
+        Event::Start { .. } => after.started_at = Some(now),
+        Event::Finish { .. }
+        | Event::Retry { .. }
+        | Event::Fail { .. }
+        | Event::Abort { .. }
+        | Event::Release { .. }
+        | Event::Cancel
+        | Event::Reject
+        | Event::Recover => {}
+    }
+    if after.progress.state.is_terminal() {
+        after.finished_at = Some(now);
+    }
+    Ok(after)
+}
+
+/// Ends a claim.
+pub(crate) fn settle(job: &Job, settlement: &Settlement) -> Result<Job, IllegalTransition> {
+    let mut after = apply(job, &event_of(settlement), settlement.now)?;
+    match &settlement.outcome {
+        Outcome::Done { answer } => {
+            after.failure = None;
+            after.target_status = Some(answer.head.status);
+            after.usage = answer.usage;
+        }
+        Outcome::Failed {
+            failure, answer, ..
+        } => {
+            after.failure = Some(failure.clone());
+            if let Some(answer) = answer {
+                after.target_status = Some(answer.head.status);
+                after.usage = answer.usage;
+            }
+        }
+        Outcome::Retry { failure, .. } => after.failure = Some(failure.clone()),
+        Outcome::Cancelled | Outcome::Released => {}
+    }
+    Ok(after)
+}
+
+/// Fails a job that expired in the queue.
+pub(crate) fn expire(job: &Job, now: Timestamp) -> Result<Job, IllegalTransition> {
+    let mut after = apply(job, &Event::Reject, now)?;
+    after.failure = Some(JobFailure::new(
+        FailureKind::Expired,
+        "the job was not started before it expired",
+    ));
+    Ok(after)
+}
+
+/// Settles a job that the last life left running.
+pub(crate) fn recover(job: &Job, now: Timestamp) -> Result<Job, IllegalTransition> {
+    let mut after = apply(job, &Event::Recover, now)?;
+    if after.progress.state == JobState::Failed {
+        after.failure = Some(JobFailure::new(
+            FailureKind::Poison,
+            format!("the job was running at {MAX_CRASHES} crashes"),
+        ));
+    }
+    Ok(after)
+}
+
+const fn event_of(settlement: &Settlement) -> Event {
+    let epoch = settlement.epoch;
+    match settlement.outcome {
+        Outcome::Done { .. } => Event::Finish { epoch },
+        Outcome::Failed { spends_attempt, .. } => Event::Fail {
+            epoch,
+            spends_attempt,
+        },
+        Outcome::Retry {
+            spends_attempt,
+            retry_at,
+            ..
+        } => Event::Retry {
+            epoch,
+            spends_attempt,
+            retry_at,
+        },
+        Outcome::Cancelled => Event::Abort { epoch },
+        Outcome::Released => Event::Release { epoch },
+    }
+}

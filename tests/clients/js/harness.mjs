@@ -1,0 +1,99 @@
+// Runs the checks of one client in order and prints one line for each.
+
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+
+export const CHAT_MODEL = "llama3.2:1b";
+export const EMBED_MODEL = "all-minilm:latest";
+export const ALL_MODELS = ["llama3.2:1b", "qwen3:0.6b", "gemma3:270m", "all-minilm:latest"];
+export const MISSING_MODEL = "no-such-model:1b";
+
+export const WORDS = "the quick brown fox jumps";
+// Longer than any check may last: only a cancelled stream lets the next caller in.
+export const ENDLESS = "stub:tokens=100000 stub:pace=20ms";
+export const PATIENCE_MS = 60_000;
+const CONCURRENT = 20;
+
+export const user = (text) => [{ role: "user", content: text }];
+
+export function expectEcho(answer, words) {
+  assert.ok(answer?.includes(words), `'${words}' is not in '${answer}'`);
+}
+
+/** Several pieces must make up the whole answer. */
+export function expectPieces(pieces, whole) {
+  assert.ok(pieces.length > 2, `only ${pieces.length} pieces`);
+  assert.equal(pieces.join(""), whole);
+}
+
+/** The call must fail with an error that `matches`; returns it. */
+export async function expectError(call, matches) {
+  try {
+    await call();
+  } catch (error) {
+    assert.ok(matches(error), `another error: ${error.name} ${error.status ?? error.status_code}: ${error.message}`);
+    return error;
+  }
+  return assert.fail("no error");
+}
+
+/** Every concurrent caller must get the answer to its own prompt. */
+export async function expectOwnAnswers(ask) {
+  const prompts = Array.from({ length: CONCURRENT }, (_, n) => `caller${String(n).padStart(2, "0")} speaks`);
+  const answers = await Promise.all(prompts.map((prompt, n) => ask(prompt, n % 2 === 0)));
+  answers.forEach((answer, n) => {
+    expectEcho(answer, prompts[n]);
+    assert.equal(answer.split("caller").length, 2, `other callers' words in '${answer}'`);
+  });
+}
+
+/** These must be the vectors of two texts and the first text again. */
+export function expectVectors(vectors) {
+  assert.equal(vectors.length, 3);
+  assert.ok(vectors[0].length > 0, "an empty vector");
+  assert.equal(vectors[1].length, vectors[0].length);
+  assert.deepEqual(vectors[2], vectors[0], "one text, two vectors");
+  assert.notDeepEqual(vectors[1], vectors[0], "two texts, one vector");
+}
+
+export async function collect(iterable) {
+  const items = [];
+  for await (const item of iterable) items.push(item);
+  return items;
+}
+
+function version(name) {
+  const path = new URL(`../node_modules/${name}/package.json`, import.meta.url);
+  return JSON.parse(readFileSync(path, "utf8")).version;
+}
+
+async function withinPatience(check) {
+  let timer;
+  const late = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`no end after ${PATIENCE_MS} ms`)), PATIENCE_MS);
+  });
+  try {
+    await Promise.race([check(), late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Runs [name, function] pairs, reports each, and ends the process. */
+export async function run(client, name, checks) {
+  console.log(`== ${client} ${version(name)}`);
+  let failed = false;
+  for (const [title, check] of checks) {
+    try {
+      await withinPatience(check);
+      console.log(`ok ${client}: ${title}`);
+    } catch (error) {
+      failed = true;
+      const reason = `${error.name}: ${error.message}`.replace(/\s+/g, " ").slice(0, 400);
+      console.log(`FAIL ${client}: ${title} (${reason})`);
+    }
+  }
+  process.exitCode = failed ? 1 : 0;
+  // A check that was given up may still hold a connection.
+  if (failed) process.exit();
+}
