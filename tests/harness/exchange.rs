@@ -46,15 +46,17 @@ enum Left {
 
 /// Makes the bytes of a request.
 pub fn request(method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
-    let mut text = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\n");
-    for (name, value) in headers {
-        text.push_str(&format!("{name}: {value}\r\n"));
-    }
+    let first = format!("{method} {path} HTTP/1.1");
+    let mut lines = vec![first, "Host: localhost".to_owned()];
+    lines.extend(
+        headers
+            .iter()
+            .map(|(name, value)| format!("{name}: {value}")),
+    );
     if !body.is_empty() || method == "POST" {
-        text.push_str(&format!("Content-Length: {}\r\n", body.len()));
+        lines.push(format!("Content-Length: {}", body.len()));
     }
-    text.push_str("\r\n");
-    let mut bytes = text.into_bytes();
+    let mut bytes = format!("{}\r\n\r\n", lines.join("\r\n")).into_bytes();
     bytes.extend_from_slice(body);
     bytes
 }
@@ -81,7 +83,11 @@ impl Exchange {
     pub async fn post_with(url: &str, path: &str, headers: &[(&str, &str)], body: &Value) -> Self {
         let mut all = vec![("Content-Type", "application/json")];
         all.extend_from_slice(headers);
-        Self::send_raw(url, &request("POST", path, &all, body.to_string().as_bytes())).await
+        Self::send_raw(
+            url,
+            &request("POST", path, &all, body.to_string().as_bytes()),
+        )
+        .await
     }
 
     /// Connects and sends a request without a body.
@@ -157,7 +163,11 @@ impl Exchange {
                 let size = usize::from_str_radix(size.split(';').next()?, 16).ok()?;
                 let data = self.exactly(size).await?;
                 self.line().await?;
-                self.left = if size == 0 { Left::Nothing } else { Left::Chunked };
+                self.left = if size == 0 {
+                    Left::Nothing
+                } else {
+                    Left::Chunked
+                };
                 (size > 0).then_some(data)
             }
             Left::Length(size) => {

@@ -2,6 +2,7 @@
 #![expect(
     clippy::expect_used,
     clippy::panic,
+    clippy::missing_panics_doc,
     reason = "a test that cannot be set up has failed"
 )]
 

@@ -66,7 +66,8 @@ impl Builder {
     /// Sets a setting by its name without the prefix.
     #[must_use]
     pub fn set(mut self, name: &str, value: &str) -> Self {
-        self.settings.push((format!("FOREMAN_{name}"), value.to_owned()));
+        self.settings
+            .push((format!("FOREMAN_{name}"), value.to_owned()));
         self
     }
 
@@ -165,7 +166,9 @@ impl Foreman {
 
     /// Waits until it ends by itself.
     pub async fn exit(&mut self) -> ExitStatus {
-        within("foreman to end", self.child.wait()).await.expect("its exit status")
+        within("foreman to end", self.child.wait())
+            .await
+            .expect("its exit status")
     }
 
     /// Returns its resident memory in bytes.
@@ -187,7 +190,9 @@ impl Log {
         readers.spawn(async move {
             while let Ok(Some(line)) = source.next_line().await {
                 let value = serde_json::from_str(&line).unwrap_or(Value::String(line));
-                sink.lock().unwrap_or_else(PoisonError::into_inner).push(value);
+                sink.lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .push(value);
                 counter.send_modify(|count| *count += 1);
             }
         });
@@ -196,14 +201,20 @@ impl Log {
 
     /// Returns the lines so far.
     pub fn lines(&self) -> Vec<Value> {
-        self.lines.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.lines
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Returns the lines with a field of this value.
     pub fn having(&self, field: &str, value: impl Into<Value>) -> Vec<Value> {
         let value = value.into();
         let lines = self.lines();
-        lines.into_iter().filter(|line| line.get(field) == Some(&value)).collect()
+        lines
+            .into_iter()
+            .filter(|line| line.get(field) == Some(&value))
+            .collect()
     }
 
     /// Waits until the lines so far fulfil a condition.

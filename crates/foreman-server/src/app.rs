@@ -47,7 +47,7 @@ pub(crate) struct Call {
     pub(crate) shape: Shape,
     /// What may be asked of its connection.
     pub(crate) wishes: Arc<Wishes>,
-    pub(crate) request: Request<Incoming>,
+    pub(crate) request: Box<Request<Incoming>>,
 }
 
 impl App {

@@ -191,3 +191,62 @@ impl Write for CallerIo {
         Poll::Ready(Ok(()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_peer_that_takes_nothing_is_given_up() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let peer = TcpStream::connect(listener.local_addr().unwrap())
+            .await
+            .unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        let mut io = CallerIo::new(stream, Duration::from_millis(10), Arc::default());
+        let piece = vec![0; 64 * 1024];
+
+        let end = loop {
+            let written = poll_fn(|cx| Pin::new(&mut io).poll_write(cx, &piece)).await;
+            if let Err(error) = written {
+                break error;
+            }
+        };
+
+        assert_eq!(end.kind(), io::ErrorKind::TimedOut);
+        drop(peer);
+    }
+
+    #[tokio::test]
+    async fn an_interim_response_is_sent_when_nothing_else_is() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let peer = TcpStream::connect(listener.local_addr().unwrap())
+            .await
+            .unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        let wishes = Arc::new(Wishes::default());
+        let mut io = CallerIo::new(stream, Duration::from_secs(1), Arc::clone(&wishes));
+
+        wishes.send_interim();
+        poll_fn(|cx| Pin::new(&mut io).poll_flush(cx))
+            .await
+            .unwrap();
+        wishes.send_interim();
+        wishes.begin_answer();
+        poll_fn(|cx| Pin::new(&mut io).poll_flush(cx))
+            .await
+            .unwrap();
+        drop(io);
+
+        let mut received = Vec::new();
+        let mut peer = peer;
+        tokio::io::AsyncReadExt::read_to_end(&mut peer, &mut received)
+            .await
+            .unwrap();
+        assert_eq!(received, INTERIM);
+    }
+}

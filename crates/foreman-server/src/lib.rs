@@ -44,5 +44,6 @@ mod terms;
 
 pub use config::{Interim, ServerConfig, TokenEntry};
 pub use error::ServeError;
+pub use foreman_scheduler::Shutdown;
 pub use metrics::Metrics;
-pub use server::{Parts, Server, Shutdown};
+pub use server::{Parts, Server};

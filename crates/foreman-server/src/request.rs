@@ -53,7 +53,7 @@ pub(crate) async fn read(
         }
         if first.is_none() && whole.is_empty() {
             if announced == Some(size) {
-                return Ok(chunk);
+                return Ok(unpinned(chunk));
             }
             first = Some(chunk);
             continue;
@@ -65,7 +65,16 @@ pub(crate) async fn read(
         }
         whole.extend_from_slice(&chunk);
     }
-    Ok(first.unwrap_or_else(|| whole.freeze()))
+    Ok(first.map_or_else(|| whole.freeze(), unpinned))
+}
+
+/// Copies a small chunk, which would keep the whole buffer alive that it was read into.
+fn unpinned(chunk: Bytes) -> Bytes {
+    if length(&chunk) <= SMALL {
+        Bytes::copy_from_slice(&chunk)
+    } else {
+        chunk
+    }
 }
 
 /// Prepares a body to be sent on: small ones whole, large ones as they come.

@@ -8,13 +8,12 @@ use std::time::Duration;
 
 use foreman_job::Clock;
 use foreman_ollama::{Inventory, OllamaClient};
-use foreman_scheduler::SchedulerHandle;
+use foreman_scheduler::{SchedulerHandle, Shutdown};
 use prometheus_client::registry::Registry;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::time::sleep;
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::app::App;
@@ -43,15 +42,6 @@ pub struct Parts {
     pub metrics: Metrics,
     /// All instruments of the program, for `/metrics`.
     pub registry: Arc<Registry>,
-}
-
-/// The two stages of a shutdown.
-#[derive(Debug, Clone, Default)]
-pub struct Shutdown {
-    /// Nothing new is accepted; idle connections close, busy ones after their answer.
-    pub drain: CancellationToken,
-    /// What is left is dropped.
-    pub force: CancellationToken,
 }
 
 /// The HTTP front.

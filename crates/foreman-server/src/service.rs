@@ -11,6 +11,7 @@ use http::{Method, Request};
 use hyper::body::Incoming;
 
 use crate::app::{App, Call};
+use crate::auth::Caller;
 use crate::cors::Verdict;
 use crate::error::ApiError;
 use crate::fault::Fault;
@@ -37,12 +38,14 @@ impl hyper::service::Service<Request<Incoming>> for CallerService {
 
     fn call(&self, req: Request<Incoming>) -> Answer {
         let service = self.clone();
-        Box::pin(async move { Ok(service.answer(req).await) })
+        // Boxed, so that each step of the way costs a waiting caller a pointer only.
+        let request = Box::new(req);
+        Box::pin(async move { Ok(service.answer(request).await) })
     }
 }
 
 impl CallerService {
-    async fn answer(self, request: Request<Incoming>) -> http::Response<Recorded> {
+    async fn answer(self, request: Box<Request<Incoming>>) -> http::Response<Recorded> {
         self.wishes.begin_request();
         let uri = request.uri();
         let shape = shape::of_path(uri.path());
@@ -62,56 +65,73 @@ impl CallerService {
         }))
     }
 
-    /// Answers what needs no route: who may not call, and what is asked in the wrong way.
+    /// Answers a request once it may come in.
     async fn judge(
         self,
         route: Route,
-        request: Request<Incoming>,
+        request: Box<Request<Incoming>>,
         record: &mut Record,
     ) -> Response {
-        let (method, headers) = (request.method(), request.headers());
-        let extra = match self.app.cors.judge(method, headers) {
-            Verdict::Pass(extra) => extra,
-            Verdict::Answer(status, extra) => {
-                return with_headers(response::empty(status.as_u16()), extra);
-            }
-        };
-        match self.app.host.judge(&host(&request)) {
-            HostVerdict::Refuse => return response::empty(403),
-            HostVerdict::PassByName if *method == Method::OPTIONS => return response::empty(204),
-            HostVerdict::Pass | HostVerdict::PassByName => {}
-        }
-        let shape = shape::of_path(request.uri().path());
-        let caller = match self.app.auth.caller(headers) {
-            Some(caller) => caller,
-            None if route.is_open() => crate::auth::Caller::unknown(),
-            None => {
-                let error = ApiError::new(Fault::Unauthorized, "unauthorized");
-                return with_headers(error.response(shape), extra);
-            }
+        let (caller, extra) = match self.admit(&route, &request) {
+            Ok(admitted) => admitted,
+            Err(response) => return *response,
         };
         record.set_caller(caller.name.clone());
         let call = Call {
+            shape: shape::of_path(request.uri().path()),
             app: self.app,
             caller,
-            shape,
             wishes: self.wishes,
             request,
         };
         with_headers(dispatch(route, call).await, extra)
     }
+
+    /// Decides whether a request may come in; gives who calls, and what its answer gets for
+    /// browsers.
+    fn admit(
+        &self,
+        route: &Route,
+        request: &Request<Incoming>,
+    ) -> Result<(Caller, HeaderMap), Box<Response>> {
+        let (method, headers) = (request.method(), request.headers());
+        let extra = match self.app.cors.judge(method, headers) {
+            Verdict::Pass(extra) => extra,
+            Verdict::Answer(status, extra) => {
+                let response = response::empty(status.as_u16());
+                return Err(Box::new(with_headers(response, extra)));
+            }
+        };
+        match self.app.host.judge(&host(request)) {
+            HostVerdict::Refuse => return Err(Box::new(response::empty(403))),
+            HostVerdict::PassByName if *method == Method::OPTIONS => {
+                return Err(Box::new(response::empty(204)));
+            }
+            HostVerdict::Pass | HostVerdict::PassByName => {}
+        }
+        match self.app.auth.caller(headers) {
+            Some(caller) => Ok((caller, extra)),
+            None if route.is_open() => Ok((Caller::unknown(), extra)),
+            None => {
+                let error = ApiError::new(Fault::Unauthorized, "unauthorized");
+                let shape = shape::of_path(request.uri().path());
+                Err(Box::new(with_headers(error.response(shape), extra)))
+            }
+        }
+    }
 }
 
+/// All but the routes where callers wait are boxed: their room is not held while waiting.
 async fn dispatch(route: Route, call: Call) -> Response {
     let shape = call.shape;
     let answered = match route {
         Route::Queued(endpoint) => routes::queued::answer(endpoint, call).await,
-        Route::Direct => routes::direct::answer(call).await,
-        Route::Inventory(route) => routes::inventory::answer(&route, &call).await,
-        Route::Ps => routes::ps::answer(call).await,
-        Route::LiveChange => routes::live::change(call).await,
-        Route::Live => routes::live::answer(call).await,
-        Route::Own(route) => routes::own::answer(route, &call).await,
+        Route::Direct => Box::pin(routes::direct::answer(call)).await,
+        Route::Inventory(route) => Box::pin(routes::inventory::answer(route, call)).await,
+        Route::Ps => Box::pin(routes::ps::answer(call)).await,
+        Route::LiveChange => Box::pin(routes::live::change(call)).await,
+        Route::Live => Box::pin(routes::live::answer(call)).await,
+        Route::Own(route) => Box::pin(routes::own::answer(route, call)).await,
         Route::NotAllowed(methods) => Ok(not_allowed(methods)),
         Route::Redirect(redirect) => Ok(redirected(&redirect)),
     };

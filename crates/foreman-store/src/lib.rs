@@ -1,7 +1,86 @@
 //! Keeps foreman's jobs across restarts.
 //!
 //! [`QueueStore`] is the trait that the scheduler works against; it says for every method what is
-//! durable when it returns and what a crash in its middle may leave behind.
+//! durable when it returns and what a crash in its middle may leave behind. [`SqliteStore`] keeps
+//! the queue in an SQLite database, [`MemoryStore`] is the model of it for tests. Both pass the
+//! suite in `contract` (feature `contract`), and so must every other.
+//!
+//! The store decides nothing: which job is next is the policy's choice, which change of a job is
+//! legal is [`foreman_job::lifecycle::step`]'s.
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use foreman_job::{
+//!     Choice, Clock, Endpoint, JobId, JobState, PickReason, Priority, QueueHeads, Random,
+//!     RunnerKey, SystemClock,
+//! };
+//! use foreman_store::{
+//!     ClaimRequest, NewJob, Outcome, QueueStore, Settlement, SqliteConfig, SqliteStore,
+//!     StoredRequest,
+//! };
+//! # struct Fixed;
+//! # impl Random for Fixed {
+//! #     fn next_u64(&self) -> u64 {
+//! #         7
+//! #     }
+//! # }
+//! # let random = Fixed;
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let dir = tempfile::tempdir()?;
+//! let store = SqliteStore::open(&SqliteConfig::new(dir.path().join("queue.db")))?;
+//! let now = SystemClock.now();
+//!
+//! // Accepted: from now on nothing that can happen loses the job.
+//! let id = JobId::generate(now, &random);
+//! store
+//!     .accept(NewJob {
+//!         id,
+//!         endpoint: Endpoint::Chat,
+//!         model: "llama3".to_owned(),
+//!         runner: RunnerKey::new("llama3", ""),
+//!         priority: Priority::Normal,
+//!         caller: None,
+//!         created_at: now,
+//!         expires_at: None,
+//!         request: StoredRequest {
+//!             headers: Vec::new(),
+//!             body: r#"{"model":"llama3"}"#.into(),
+//!         },
+//!         idempotency: None,
+//!     })
+//!     .await?;
+//!
+//! // Claimed by the simplest of all policies, and given back.
+//! let claimed = store
+//!     .claim(ClaimRequest {
+//!         slot: 0,
+//!         resident: Vec::new(),
+//!         now,
+//!         choose: Arc::new(|heads: &QueueHeads| {
+//!             Some(Choice {
+//!                 seq: heads.oldest.seq,
+//!                 reason: PickReason::Oldest,
+//!             })
+//!         }),
+//!     })
+//!     .await?
+//!     .ok_or("no job is ready")?;
+//! let job = store
+//!     .settle(Settlement {
+//!         seq: claimed.job.seq,
+//!         epoch: claimed.job.progress.epoch,
+//!         now,
+//!         outcome: Outcome::Released,
+//!     })
+//!     .await?;
+//!
+//! assert_eq!((job.id, job.progress.state), (id, JobState::Queued));
+//! store.close().await?;
+//! # Ok(())
+//! # }
+//! ```
 
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;

@@ -65,7 +65,7 @@ mod tests {
         );
         assert_eq!(
             later(at, FOREVER).to_string(),
-            "2319-03-03T01:40:23.443214667Z"
+            "2319-03-03T01:40:23.443153667Z"
         );
     }
 }

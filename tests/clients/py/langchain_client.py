@@ -24,7 +24,11 @@ from langchain_ollama import ChatOllama, OllamaEmbeddings, OllamaLLM
 
 URL = sys.argv[1]
 SETTINGS = {"base_url": URL, "client_kwargs": {"timeout": PATIENCE_SECONDS}}
-chat_model = ChatOllama(model=CHAT_MODEL, validate_model_on_init=True, **SETTINGS)
+chat_model = ChatOllama(model=CHAT_MODEL, **SETTINGS)
+
+
+def validate():
+    ChatOllama(model=CHAT_MODEL, validate_model_on_init=True, **SETTINGS)
 
 
 def invoke():
@@ -73,6 +77,7 @@ run(
     "langchain-ollama",
     "langchain-ollama",
     [
+        ("model is validated on init", validate),
         ("invoke", invoke),
         ("stream", stream),
         ("completion", completion),

@@ -19,7 +19,7 @@ use crate::router::InventoryRoute;
 /// How long a caller waits for a fresh poll when there is an older one to fall back on.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-pub(crate) async fn answer(route: &InventoryRoute, call: &Call) -> Result<Response, ApiError> {
+pub(crate) async fn answer(route: InventoryRoute, call: Call) -> Result<Response, ApiError> {
     let app = &call.app;
     let mut snapshot = app.inventory.snapshot();
     if app.changes.any()
@@ -27,10 +27,10 @@ pub(crate) async fn answer(route: &InventoryRoute, call: &Call) -> Result<Respon
     {
         snapshot = fresh;
     }
-    if part(route, &snapshot).is_none() {
+    if part(&route, &snapshot).is_none() {
         snapshot = ask(app).await?;
     }
-    let Some(answer) = part(route, &snapshot) else {
+    let Some(answer) = part(&route, &snapshot) else {
         let message = "the target has not answered this yet";
         return Err(ApiError::new(Fault::Internal, message));
     };
@@ -38,7 +38,7 @@ pub(crate) async fn answer(route: &InventoryRoute, call: &Call) -> Result<Respon
         InventoryRoute::Tags | InventoryRoute::Version | InventoryRoute::Models => {
             Ok(as_it_came(answer))
         }
-        InventoryRoute::Model(wanted) => Ok(one_model(answer, wanted)),
+        InventoryRoute::Model(wanted) => Ok(one_model(answer, &wanted)),
     }
 }
 

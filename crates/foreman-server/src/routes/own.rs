@@ -13,7 +13,7 @@ use crate::{json as text, metrics};
 
 const PROMETHEUS_TEXT: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-pub(crate) async fn answer(route: OwnRoute, call: &Call) -> Result<Response, ApiError> {
+pub(crate) async fn answer(route: OwnRoute, call: Call) -> Result<Response, ApiError> {
     let app = &call.app;
     match route {
         // Clients probe for this very text.

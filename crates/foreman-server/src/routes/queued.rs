@@ -34,7 +34,7 @@ enum Step {
     /// Nothing: it is answered.
     Answered(Box<Response>),
     /// To wait.
-    Wait(Waiting),
+    Wait(Box<Waiting>),
 }
 
 /// A request that was read, for a model that the target has.
@@ -85,12 +85,16 @@ async fn enter(endpoint: Endpoint, call: Call) -> Result<Step, ApiError> {
         .map_err(|error| ApiError::refused(&error, |backlog| app.pace.retry_after(backlog)))?;
     let ticket = match submitted {
         Submitted::New(ticket) | Submitted::Attached(ticket) => ticket,
-        Submitted::Ended(job) => return Ok(Step::answered(replay::answer(&app, &job).await?)),
+        Submitted::Ended(job) => {
+            return Ok(Step::answered(
+                replay::answer(&app, &job, api_of(endpoint).shape()).await?,
+            ));
+        }
     };
     if checked.terms.respond_async {
         return Ok(Step::answered(checked.accepted(&app, &ticket)));
     }
-    Ok(Step::Wait(checked.waiting(app, wishes, ticket)))
+    Ok(Step::Wait(Box::new(checked.waiting(app, wishes, ticket))))
 }
 
 /// Reads a request whole and finds out whether the target can do it.

@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 
 use foreman_job::{Job, JobState};
-use foreman_ollama::EndingDetector;
-use foreman_scheduler::{api_of, from_stored};
+use foreman_ollama::Shape;
+use foreman_scheduler::from_stored;
 use foreman_store::StoredAnswer;
 use futures_util::stream;
 use http::header::{self, HeaderName, HeaderValue};
@@ -13,27 +13,36 @@ use crate::app::App;
 use crate::error::ApiError;
 use crate::fault::Fault;
 use crate::response::{self, Body, Response};
-use crate::shape::{self, Lines};
+use crate::shape;
 
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
-/// Gives the answer of a job that has ended.
-pub(super) async fn answer(app: &App, job: &Job) -> Result<Response, ApiError> {
+/// Gives the answer of a job that has ended, or says again how it ended without one.
+pub(super) async fn answer(app: &App, job: &Job, shape: Shape) -> Result<Response, ApiError> {
     let stored = app.scheduler.store().answer(job.id).await;
     let stored = stored.map_err(|error| ApiError::store(&error))?;
-    match (stored, &job.failure, job.progress.state) {
-        (Some(answer), ..) if !answer.chunks.is_empty() => Ok(replay(job, answer)),
-        (_, Some(failure), JobState::Failed) => Err(ApiError::failed(failure).of_job(job.id)),
-        (_, _, JobState::Cancelled) => {
-            Err(ApiError::new(Fault::Cancelled, "the job was cancelled").of_job(job.id))
-        }
-        _ => {
-            let message = "the answer was given before and is not kept any more";
-            Err(ApiError::new(Fault::AnswerGone, message).of_job(job.id))
-        }
+    let mut response = match stored {
+        Some(answer) if !answer.chunks.is_empty() => replay(job, answer),
+        Some(_) | None => without_answer(job).of_job(job.id).response(shape),
+    };
+    let replayed = HeaderValue::from_static("true");
+    response.headers_mut().insert(REPLAYED, replayed);
+    response.extensions_mut().insert(job.id);
+    Ok(response)
+}
+
+fn without_answer(job: &Job) -> ApiError {
+    match (&job.failure, job.progress.state) {
+        (Some(failure), JobState::Failed) => ApiError::failed(failure),
+        (_, JobState::Cancelled) => ApiError::new(Fault::Cancelled, "the job was cancelled"),
+        _ => ApiError::new(
+            Fault::AnswerGone,
+            "the answer was given before and is not kept any more",
+        ),
     }
 }
 
+/// Gives a stored answer; one that is stored has its proper end.
 fn replay(job: &Job, answer: StoredAnswer) -> Response {
     let StoredAnswer { head, chunks, .. } = answer;
     let mut headers = from_stored(&head.headers);
@@ -42,11 +51,8 @@ fn replay(job: &Job, answer: StoredAnswer) -> Response {
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
         .unwrap_or_default();
-    let mut chunks = VecDeque::from(chunks);
+    let chunks = VecDeque::from(chunks);
     let is_stream = shape::is_stream(content_type);
-    if let Some(line) = missing_end(job, head.status, &chunks, content_type) {
-        chunks.push_back(line.into());
-    }
     let body = if is_stream {
         Body::Job(Box::pin(stream::iter(chunks)))
     } else {
@@ -54,7 +60,6 @@ fn replay(job: &Job, answer: StoredAnswer) -> Response {
     };
     let mut response = Response::new(body);
     response::set_status(&mut response, head.status);
-    headers.insert(REPLAYED, HeaderValue::from_static("true"));
     headers.insert(shape::JOB_ID, shape::job_header(job.id));
     headers.insert(shape::ATTEMPT, shape::attempt(job.progress.attempt));
     if let Some(failure) = &job.failure
@@ -63,27 +68,5 @@ fn replay(job: &Job, answer: StoredAnswer) -> Response {
         shape::mark_failure(&mut headers, failure);
     }
     *response.headers_mut() = headers;
-    response.extensions_mut().insert(job.id);
     response
-}
-
-/// Returns the line that ends an answer which broke off.
-fn missing_end(
-    job: &Job,
-    status: u16,
-    chunks: &VecDeque<bytes::Bytes>,
-    content_type: &str,
-) -> Option<String> {
-    let failure = job.failure.as_ref()?;
-    if job.progress.state != JobState::Failed || !(200..300).contains(&status) {
-        return None;
-    }
-    let mut detector = EndingDetector::new(api_of(job.endpoint), true);
-    if chunks.iter().any(|chunk| detector.feed(chunk).is_some()) {
-        return None;
-    }
-    let lines = Lines::of(job.endpoint.path(), Some(content_type));
-    let last = chunks.back().map(|chunk| &chunk[..]).unwrap_or_default();
-    let line = ApiError::failed(failure).last_line(lines, chunks.len());
-    Some(format!("{}{line}", lines.separator(last)))
 }

@@ -45,7 +45,8 @@ impl Waiting {
         match first {
             First::Answer(opening, output) => {
                 let waited = now.saturating_duration_since(self.accepted);
-                Ok(head(self.endpoint, opening, output, waited).await)
+                // Boxed: it is short, and waiting is long.
+                Ok(Box::pin(head(self.endpoint, opening, output, waited)).await)
             }
             First::Ended { ending, attempts } => Err(ApiError::ended(&ending, job, attempts)),
         }

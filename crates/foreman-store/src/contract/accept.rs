@@ -1,6 +1,10 @@
 //! Promises about acceptance.
 
-#![expect(clippy::expect_used, reason = "a test fails by a panic")]
+#![expect(
+    clippy::expect_used,
+    clippy::missing_panics_doc,
+    reason = "a test fails by a panic"
+)]
 
 use std::collections::BTreeSet;
 
@@ -77,7 +81,7 @@ pub async fn an_id_is_not_given_twice(subject: &impl Subject) {
 pub async fn a_repeated_key_finds_the_first_job(subject: &impl Subject) {
     let store = subject.open();
     let first = NewJob {
-        idempotency: key("me /api/chat", "k", 1),
+        idempotency: Some(key("me /api/chat", "k", 1)),
         ..asking("a", 1)
     };
     let again = NewJob {
@@ -98,7 +102,7 @@ pub async fn a_repeated_key_finds_the_first_job(subject: &impl Subject) {
 pub async fn a_repeated_key_finds_a_job_that_has_ended(subject: &impl Subject) {
     let store = subject.open();
     let first = NewJob {
-        idempotency: key("me", "k", 1),
+        idempotency: Some(key("me", "k", 1)),
         ..asking("a", 1)
     };
     accept(&*store, first.clone()).await;
@@ -116,7 +120,7 @@ pub async fn a_key_with_another_body_is_refused(subject: &impl Subject) {
     let store = subject.open();
     for body in [1, 2] {
         let job = NewJob {
-            idempotency: key("me", "k", body),
+            idempotency: Some(key("me", "k", body)),
             ..asking("a", 1)
         };
         let accepted = store.accept(job).await;
@@ -131,7 +135,7 @@ pub async fn the_same_key_of_another_scope_is_another_key(subject: &impl Subject
     let store = subject.open();
     for scope in ["me", "you"] {
         let job = NewJob {
-            idempotency: key(scope, "k", 1),
+            idempotency: Some(key(scope, "k", 1)),
             ..asking("a", 1)
         };
         let accepted = store.accept(job).await.expect("accepts");
@@ -148,7 +152,7 @@ pub async fn fifty_at_once_with_one_key_make_one_job(subject: &impl Subject) {
     let mut made = 0;
     let racing = (0..50).map(|_| {
         store.accept(NewJob {
-            idempotency: key("me", "k", 1),
+            idempotency: Some(key("me", "k", 1)),
             ..asking("a", 1)
         })
     });

@@ -1,6 +1,10 @@
 //! Promises about claims.
 
-#![expect(clippy::expect_used, reason = "a test fails by a panic")]
+#![expect(
+    clippy::expect_used,
+    clippy::missing_panics_doc,
+    reason = "a test fails by a panic"
+)]
 
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -1,6 +1,10 @@
 //! Promises about the passing of time and about recovery.
 
-#![expect(clippy::expect_used, reason = "a test fails by a panic")]
+#![expect(
+    clippy::expect_used,
+    clippy::missing_panics_doc,
+    reason = "a test fails by a panic"
+)]
 
 use foreman_job::lifecycle::MAX_CRASHES;
 use foreman_job::{FailureKind, JobState, Timestamp};

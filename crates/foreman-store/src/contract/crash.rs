@@ -1,6 +1,10 @@
 //! Promises across restarts. A crash is a store that is dropped and never closed.
 
-#![expect(clippy::expect_used, reason = "a test fails by a panic")]
+#![expect(
+    clippy::expect_used,
+    clippy::missing_panics_doc,
+    reason = "a test fails by a panic"
+)]
 
 use bytes::Bytes;
 use foreman_job::lifecycle::MAX_CRASHES;
@@ -89,7 +93,7 @@ pub async fn an_epoch_from_before_a_crash_is_lost(subject: &impl Subject) {
 pub async fn a_key_finds_its_job_after_a_crash(subject: &impl Subject) {
     let store = subject.open();
     let new = NewJob {
-        idempotency: key("me", "k", 1),
+        idempotency: Some(key("me", "k", 1)),
         ..asking("a", 1)
     };
     let seq = accept(&*store, new.clone()).await;

@@ -1,6 +1,10 @@
 //! Promises about what is kept, counted and forgotten.
 
-#![expect(clippy::expect_used, reason = "a test fails by a panic")]
+#![expect(
+    clippy::expect_used,
+    clippy::missing_panics_doc,
+    reason = "a test fails by a panic"
+)]
 
 use bytes::Bytes;
 use foreman_job::{Job, JobId};
@@ -72,7 +76,7 @@ pub async fn a_purge_goes_in_steps_the_oldest_first(subject: &impl Subject) {
 pub async fn a_key_is_free_again_after_its_job_was_purged(subject: &impl Subject) {
     let store = subject.open();
     let new = NewJob {
-        idempotency: key("me", "k", 1),
+        idempotency: Some(key("me", "k", 1)),
         ..asking("a", 1)
     };
     let first = accept(&*store, new.clone()).await;

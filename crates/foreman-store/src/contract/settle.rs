@@ -1,6 +1,10 @@
 //! Promises about the end of a claim.
 
-#![expect(clippy::expect_used, reason = "a test fails by a panic")]
+#![expect(
+    clippy::expect_used,
+    clippy::missing_panics_doc,
+    reason = "a test fails by a panic"
+)]
 
 use foreman_job::JobState;
 use foreman_job::lifecycle::{Epoch, IllegalTransition};

@@ -57,12 +57,12 @@ pub(super) fn asking(model: &str, created_at: i64) -> NewJob {
     }
 }
 
-pub(super) fn key(scope: &str, key: &str, body: u8) -> Option<IdempotencyKey> {
-    Some(IdempotencyKey {
+pub(super) fn key(scope: &str, key: &str, body: u8) -> IdempotencyKey {
+    IdempotencyKey {
         scope: scope.to_owned(),
         key: key.to_owned(),
         request_hash: [body; 32],
-    })
+    }
 }
 
 pub(super) async fn accept(store: &dyn QueueStore, job: NewJob) -> i64 {

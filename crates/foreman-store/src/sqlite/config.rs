@@ -42,6 +42,8 @@ pub struct SqliteConfig {
     pub allow_network_fs: bool,
     /// The database may have no more pages (of 4 KiB) than this.
     pub max_pages: Option<u32>,
+    /// How long a call waits for another program that has the database, such as the shell: 5 s.
+    pub busy: Duration,
     /// Quiet time after which the writer cleans up: 1 s.
     pub idle: Duration,
     /// Tells how much room the disk has.
@@ -72,6 +74,7 @@ impl SqliteConfig {
             ballast: 16 * MIB,
             allow_network_fs: false,
             max_pages: None,
+            busy: Duration::from_secs(5),
             idle: Duration::from_secs(1),
             free_space: FreeSpace::default(),
         }

@@ -10,14 +10,11 @@ use super::files::Place;
 /// Statements that a connection keeps compiled: more than the program has.
 const STATEMENTS: usize = 64;
 
-/// Another program with the file open, such as the shell, may hold it for so long.
-const BUSY: Duration = Duration::from_secs(5);
-
 /// Opens the connection that writes; nothing is read from the file yet.
-pub(super) fn open_writer(place: &Place) -> rusqlite::Result<Connection> {
+pub(super) fn open_writer(place: &Place, busy: Duration) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let conn = Connection::open_with_flags(place.db(), flags)?;
-    conn.busy_timeout(BUSY)?;
+    conn.busy_timeout(busy)?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS);
     Ok(conn)
 }
@@ -54,8 +51,8 @@ pub(super) fn set_writer(conn: &Connection, max_pages: Option<u32>) -> rusqlite:
 }
 
 /// Sets a connection that only reads.
-pub(super) fn set_reader(conn: &Connection) -> rusqlite::Result<()> {
-    conn.busy_timeout(BUSY)?;
+pub(super) fn set_reader(conn: &Connection, busy: Duration) -> rusqlite::Result<()> {
+    conn.busy_timeout(busy)?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS);
     conn.execute_batch(
         "PRAGMA query_only = ON;

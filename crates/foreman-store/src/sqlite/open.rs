@@ -53,7 +53,7 @@ pub(super) fn open(config: &SqliteConfig) -> Result<(WriteLane, ReadLane, Place)
     let identity = place
         .identity()
         .map_err(|source| failed(rusqlite::Error::ToSqlConversionFailure(Box::new(source))))?;
-    let reader = ReadLane::open(&place, config.readers).map_err(|source| OpenError::Database {
+    let reader = ReadLane::open(&place, config).map_err(|source| OpenError::Database {
         path: place.db().to_path_buf(),
         source: Box::new(source),
     })?;
@@ -79,7 +79,7 @@ fn open_database(
     intake: &mut Intake,
 ) -> Result<Connection, OpenError> {
     let failed = |error| wrong(place, error);
-    let mut conn = connection::open_writer(place).map_err(failed)?;
+    let mut conn = connection::open_writer(place, config.busy).map_err(failed)?;
     let found = inspect(&conn, place)?;
     if !found.clean {
         check(&conn, place)?;

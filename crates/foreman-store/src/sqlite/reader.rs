@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 
 use super::connection;
 use super::files::Place;
-use crate::StoreError;
+use crate::{SqliteConfig, StoreError};
 
 type Pool = r2d2::Pool<SqliteConnectionManager>;
 
@@ -23,11 +23,12 @@ pub(super) struct ReadLane {
 
 impl ReadLane {
     /// Opens the connections; the database must have its schema already.
-    pub(super) fn open(place: &Place, readers: u32) -> Result<Self, r2d2::Error> {
-        let readers = readers.max(1);
+    pub(super) fn open(place: &Place, config: &SqliteConfig) -> Result<Self, r2d2::Error> {
+        let readers = config.readers.max(1);
+        let busy = config.busy;
         let manager = SqliteConnectionManager::file(place.db())
             .with_flags(OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)
-            .with_init(|conn| connection::set_reader(conn));
+            .with_init(move |conn| connection::set_reader(conn, busy));
         // Connections are never replaced: they would come back without their statements.
         let pool = r2d2::Pool::builder()
             .max_size(readers)

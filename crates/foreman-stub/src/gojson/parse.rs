@@ -5,7 +5,7 @@ use thiserror::Error;
 use super::{Node, Raw, Value, write::quote_byte};
 
 /// Values nested deeper than this are refused.
-const MAX_DEPTH: usize = 1000;
+const MAX_DEPTH: usize = 300;
 
 /// Why a body is not JSON, in Go's words.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]

@@ -92,8 +92,8 @@ mod tests {
     use super::*;
     use crate::gojson::first_value;
 
-    fn read(json: &str) -> Result<Options, String> {
-        options(Some(&first_value(json.as_bytes()).unwrap()))
+    fn parsed(json: &str) -> Node {
+        first_value(json.as_bytes()).unwrap()
     }
 
     #[test]
@@ -117,13 +117,16 @@ mod tests {
                 r#"option "use_mmap" must be of type boolean"#,
             ),
         ] {
-            assert_eq!(read(json), Err(error.to_owned()));
+            assert_eq!(options(Some(&parsed(json))), Err(error.to_owned()));
         }
     }
 
     #[test]
     fn numbers_are_truncated_and_the_unknown_is_ignored() {
-        let found = read(r#"{"num_ctx":2.7,"bogus":1,"num_gpu":null,"num_predict":-1}"#).unwrap();
+        let found = options(Some(&parsed(
+            r#"{"num_ctx":2.7,"bogus":1,"num_gpu":null,"num_predict":-1}"#,
+        )))
+        .unwrap();
 
         assert_eq!(
             found.load,

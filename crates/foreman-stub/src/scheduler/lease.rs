@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 
 use super::Scheduler;
 
@@ -12,7 +12,8 @@ pub(crate) struct Lease {
     scheduler: Arc<Scheduler>,
     id: u64,
     slots: Arc<Semaphore>,
-    slot: Option<OwnedSemaphorePermit>,
+    /// True while it has one of the slots.
+    slot: bool,
 }
 
 impl Lease {
@@ -21,7 +22,7 @@ impl Lease {
             scheduler,
             id,
             slots,
-            slot: None,
+            slot: false,
         }
     }
 
@@ -31,8 +32,11 @@ impl Lease {
 
     /// Waits for one of the runner's slots, first come, first served.
     pub(crate) async fn take_slot(&mut self) {
-        if self.slot.is_none() {
-            self.slot = Arc::clone(&self.slots).acquire_owned().await.ok();
+        if !self.slot
+            && let Ok(permit) = self.slots.acquire().await
+        {
+            permit.forget();
+            self.slot = true;
         }
     }
 
@@ -45,7 +49,9 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         // The slot goes first, so that the next lease holder runs before the runner leaves.
-        self.slot = None;
+        if self.slot {
+            self.slots.add_permits(1);
+        }
         self.scheduler.release(self.id);
     }
 }

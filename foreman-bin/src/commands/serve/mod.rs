@@ -13,10 +13,11 @@ use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
-use foreman_scheduler::Shutdown;
+use foreman_scheduler::{SchedulerError, Shutdown};
 use foreman_store::{QueueStore, SqliteStore, StoreHealth};
 use tokio::net::TcpListener;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
+use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 pub use error::ServeError;
@@ -27,6 +28,9 @@ use crate::telemetry;
 use greeting::{Greeting, Target};
 use layers::Layers;
 use signals::Signals;
+
+/// How long callers may take, at the end, to read what there is for them.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// Serves until a signal ends it.
 ///
@@ -106,47 +110,44 @@ async fn work(
         ..
     } = layers;
     let mut signals = Signals::listen().map_err(ServeError::Signals)?;
-    let mut parts = JoinSet::new();
-    let scheduling = scheduler.run();
-    parts.spawn(async { scheduling.await.map_err(ServeError::Scheduler) });
-    let serving = server.run(listener, foreman_server::Shutdown { drain: shutdown.drain.clone(), force: shutdown.force.clone() });
-    parts.spawn(async { serving.await.map_err(ServeError::Server) });
-    let early = tokio::select! {
-        Some(end) = parts.join_next() => Some(end.map_err(ServeError::Panicked).flatten()),
-        Some(end) = polling.join_next() => Some(end.map_err(ServeError::Panicked)),
-        reason = store_failure(store.as_ref()) => Some(Err(ServeError::StoreFailed(reason))),
+    // The server outlives the scheduler: callers are to hear what became of their jobs.
+    let last = Shutdown {
+        drain: shutdown.drain.clone(),
+        ..Shutdown::default()
+    };
+    let mut scheduling = JoinSet::new();
+    scheduling.spawn(scheduler.run());
+    let mut serving = JoinSet::new();
+    serving.spawn(server.run(listener, last.clone()));
+    tokio::select! {
+        Some(end) = scheduling.join_next() => scheduler_end(end)?,
+        Some(end) = serving.join_next() => server_end(end)?,
+        Some(end) = polling.join_next() => end.map_err(ServeError::Panicked)?,
+        reason = store_failure(store.as_ref()) => return Err(ServeError::StoreFailed(reason)),
         name = signals.next() => {
             info!(signal = name, grace_s = grace.as_secs(), "shutting down");
-            None
+            shutdown.drain.cancel();
         }
-    };
-    if let Some(end) = early {
-        // A part that ends unasked is trouble, whatever it says: the next life finds out from the
-        // database what is true.
-        shutdown.drain.cancel();
-        shutdown.force.cancel();
-        return end.and(Err(ServeError::EndedUnasked));
     }
-    shut_down(parts, &mut signals, grace, &shutdown).await
+    if !shutdown.drain.is_cancelled() {
+        return Err(ServeError::EndedUnasked);
+    }
+    let ended = end_scheduler(scheduling, &mut signals, grace, &shutdown.force).await;
+    end_server(serving, &last.force).await?;
+    ended
 }
 
-/// Lets the running job and its caller come to their end, for as long as the grace lasts.
-async fn shut_down(
-    mut parts: JoinSet<Result<(), ServeError>>,
+/// Lets the running job come to its end, for as long as the grace lasts.
+async fn end_scheduler(
+    mut scheduling: JoinSet<Result<(), SchedulerError>>,
     signals: &mut Signals,
     grace: Duration,
-    shutdown: &Shutdown,
+    force: &CancellationToken,
 ) -> Result<(), ServeError> {
-    shutdown.drain.cancel();
-    let finish = async {
-        while let Some(end) = parts.join_next().await {
-            end.map_err(ServeError::Panicked).flatten()?;
-        }
-        Ok(())
-    };
-    tokio::pin!(finish);
+    let end = async { scheduling.join_next().await.map_or(Ok(()), scheduler_end) };
+    tokio::pin!(end);
     let interrupted = tokio::select! {
-        ended = &mut finish => return ended,
+        ended = &mut end => return ended,
         name = signals.next() => {
             warn!(signal = name, "asked again: the running job goes back to the queue");
             Err(ServeError::Interrupted)
@@ -156,9 +157,36 @@ async fn shut_down(
             Ok(())
         }
     };
-    shutdown.force.cancel();
-    finish.await?;
+    force.cancel();
+    end.await?;
     interrupted
+}
+
+/// Lets callers read what the scheduler had for them, for a moment.
+async fn end_server(
+    mut serving: JoinSet<Result<(), foreman_server::ServeError>>,
+    force: &CancellationToken,
+) -> Result<(), ServeError> {
+    let end = async { serving.join_next().await.map_or(Ok(()), server_end) };
+    tokio::pin!(end);
+    tokio::select! {
+        ended = &mut end => return ended,
+        () = tokio::time::sleep(LAST_WORDS) => warn!("dropping callers that do not read their answers"),
+    }
+    force.cancel();
+    end.await
+}
+
+fn scheduler_end(end: Result<Result<(), SchedulerError>, JoinError>) -> Result<(), ServeError> {
+    end.map_err(ServeError::Panicked)?
+        .map_err(ServeError::Scheduler)
+}
+
+fn server_end(
+    end: Result<Result<(), foreman_server::ServeError>, JoinError>,
+) -> Result<(), ServeError> {
+    end.map_err(ServeError::Panicked)?
+        .map_err(ServeError::Server)
 }
 
 /// Waits until the store cannot keep anything any more.

@@ -11,8 +11,7 @@ use crate::{Due, Recovery, StoreError, transition};
 pub(super) const EXPIRED: &str = "\
 SELECT seq
 FROM jobs
-WHERE state = 'queued' AND expires_at <= :now
-ORDER BY seq";
+WHERE state = 'queued' AND expires_at <= :now";
 
 pub(super) const PROMOTE: &str = "\
 UPDATE jobs
@@ -32,8 +31,7 @@ WHERE state = 'queued' AND expires_at IS NOT NULL";
 pub(super) const RUNNING: &str = "\
 SELECT seq
 FROM jobs
-WHERE slot IS NOT NULL
-ORDER BY seq";
+WHERE slot IS NOT NULL";
 
 pub(super) const CLAMP: &str = "\
 UPDATE jobs
@@ -92,6 +90,7 @@ pub(super) fn time(conn: &Connection, sql: &str) -> Result<Option<Timestamp>, St
     Ok(millis.map(Timestamp::from_millis))
 }
 
+/// Finds jobs and puts them in their order; an `ORDER BY` would make SQLite scan the table.
 fn seqs(
     conn: &Connection,
     sql: &str,
@@ -99,5 +98,7 @@ fn seqs(
 ) -> Result<Vec<i64>, StoreError> {
     let mut statement = conn.prepare_cached(sql)?;
     let found = statement.query_map(params, |row| row.get(0))?;
-    Ok(found.collect::<rusqlite::Result<_>>()?)
+    let mut seqs: Vec<i64> = found.collect::<rusqlite::Result<_>>()?;
+    seqs.sort_unstable();
+    Ok(seqs)
 }

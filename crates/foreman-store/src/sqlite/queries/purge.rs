@@ -9,7 +9,7 @@ use crate::{Purge, Purged, StoreError};
 pub(super) const ENDED: &str = "\
 SELECT seq, state
 FROM jobs
-WHERE finished_at IS NOT NULL AND finished_at < :before
+WHERE finished_at < :before
 ORDER BY finished_at, seq
 LIMIT :limit";
 

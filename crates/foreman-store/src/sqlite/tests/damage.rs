@@ -96,7 +96,11 @@ async fn a_panic_in_the_writer_is_no_silent_death() {
 #[tokio::test]
 async fn another_writer_makes_the_store_busy_and_nothing_more() {
     let disk = OnDisk::default();
-    let store = disk.open_store();
+    let config = SqliteConfig {
+        busy: Duration::ZERO,
+        ..disk.config()
+    };
+    let store = SqliteStore::open(&config).unwrap();
     let other = rusqlite::Connection::open(disk.path()).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
 

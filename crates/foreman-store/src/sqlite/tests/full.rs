@@ -5,18 +5,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::*;
 use crate::{StoreError, StoreHealth};
 
-const LONG: Duration = Duration::from_secs(3600);
+const LONG: Duration = Duration::from_hours(1);
 
 /// Accepts until there is no room; returns how many were accepted.
 async fn fill(store: &SqliteStore) -> u64 {
-    for number in 100.. {
-        match store.accept(job(number, 50_000)).await {
-            Ok(_) => {}
-            Err(StoreError::Full(_)) => return number - 100,
+    let mut accepted = 0;
+    loop {
+        match store.accept(job(100 + accepted, 50_000)).await {
+            Ok(_) => accepted += 1,
+            Err(StoreError::Full(_)) => return accepted,
             Err(other) => panic!("{other:?}"),
         }
     }
-    unreachable!("a disk is finite");
 }
 
 #[tokio::test]

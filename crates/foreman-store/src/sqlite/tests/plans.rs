@@ -7,10 +7,12 @@ use super::*;
 /// What SQLite would do, one line a step.
 fn plan(conn: &Connection, sql: &str) -> String {
     let mut statement = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
-    let steps = statement
-        .query_map([], |row| row.get::<_, String>(3))
-        .unwrap();
-    steps.map(Result::unwrap).collect::<Vec<_>>().join("\n")
+    let mut steps = Vec::new();
+    let mut found = statement.raw_query();
+    while let Some(row) = found.next().unwrap() {
+        steps.push(row.get::<_, String>(3).unwrap());
+    }
+    steps.join("\n")
 }
 
 #[test]

@@ -47,12 +47,7 @@ impl Intake {
 
     /// Looks at the disk before a transaction.
     pub(super) fn look(&mut self) -> Room {
-        let free = self.free_space.of(&self.dir);
-        match self.state {
-            State::Open if free < self.reserve => self.state = State::Low(self.low(free)),
-            State::Low(_) if free >= self.enough() => self.state = State::Open,
-            State::Open | State::Low(_) | State::Full(_) => {}
-        }
+        let free = self.measure();
         Room {
             closed: self.closed(),
             left: free.saturating_sub(self.reserve),
@@ -61,8 +56,8 @@ impl Intake {
 
     /// Looks at the disk when there is nothing else to do; makes the reserve file again.
     pub(in crate::sqlite) fn idle(&mut self) {
-        let free = self.free_space.of(&self.dir);
-        if free < self.enough().saturating_add(self.ballast.size()) {
+        let wanted = self.enough().saturating_add(self.ballast.size());
+        if self.measure() < wanted {
             return;
         }
         match self.ballast.keep() {
@@ -83,6 +78,17 @@ impl Intake {
             State::Open => None,
             State::Low(reason) | State::Full(reason) => Some(reason.clone()),
         }
+    }
+
+    /// Returns the room, and closes or opens the intake by it.
+    fn measure(&mut self) -> u64 {
+        let free = self.free_space.of(&self.dir);
+        match self.state {
+            State::Open if free < self.reserve => self.state = State::Low(self.low(free)),
+            State::Low(_) if free >= self.enough() => self.state = State::Open,
+            State::Open | State::Low(_) | State::Full(_) => {}
+        }
+        free
     }
 
     const fn enough(&self) -> u64 {

@@ -1,0 +1,83 @@
+//! The two stages of a shutdown.
+
+use foreman_stub::Hold;
+
+use crate::harness::{Front, chat};
+
+#[tokio::test]
+async fn idle_connections_close_at_once() {
+    let front = Front::start().await;
+    let mut caller = front.caller().await;
+    caller.send("GET /", "").await;
+    caller.reply().await;
+
+    front.drain.cancel();
+
+    assert_eq!(caller.remainder().await, "");
+    front.force.cancel();
+    front.ended().await;
+}
+
+#[tokio::test]
+async fn the_running_job_is_brought_to_its_end_and_waiting_callers_are_told() {
+    let front = Front::start().await;
+    let gate = front.stub.hold(Hold::before_first_token());
+    let mut running = front.caller().await;
+    running.send("POST /api/chat", &chat("running")).await;
+    gate.reached().await;
+    let mut waiting = front.caller().await;
+    waiting.send("POST /api/chat", &chat("waiting")).await;
+    front.until_queued(1).await;
+
+    front.drain.cancel();
+    let told = waiting.reply().await;
+    gate.release();
+    let answer = running.reply().await;
+
+    assert_eq!(told.status, 503);
+    assert_eq!(told.json()["code"], "shutting_down");
+    assert!(told.header("retry-after").is_some());
+    assert!(told.header("x-foreman-job-id").is_some());
+    assert_eq!(answer.status, 200);
+    assert!(answer.chunks.last().unwrap().contains(r#""done":true"#));
+    front.force.cancel();
+    front.ended().await;
+}
+
+#[tokio::test]
+async fn what_does_not_end_is_dropped_at_the_second_stage() {
+    let front = Front::start().await;
+    let gate = front.stub.hold(Hold::after_chunks(1));
+    let mut caller = front.caller().await;
+    caller.send("POST /api/chat", &chat("one two three")).await;
+    caller.head().await;
+
+    front.drain.cancel();
+    front.force.cancel();
+
+    front.ended().await;
+    drop(gate);
+}
+
+#[tokio::test]
+async fn zz_memory_probe() {
+    let front = Front::start().await;
+    let gate = front.stub.hold(Hold::before_first_token());
+    let rss = || -> u64 {
+        let text = std::fs::read_to_string("/proc/self/statm").unwrap();
+        text.split(' ').nth(1).unwrap().parse::<u64>().unwrap() * 4096
+    };
+    let mut callers = Vec::new();
+    for round in 0..5 {
+        let before = rss();
+        for _ in 0..1000 {
+            let mut caller = front.caller().await;
+            caller.send("POST /api/chat", &chat("running")).await;
+            callers.push(caller);
+        }
+        let want = 1000 * (round + 1) - 1;
+        front.until_queued(want).await;
+        eprintln!("per caller: {} bytes", (rss() - before) / 1000);
+    }
+    drop(gate);
+}

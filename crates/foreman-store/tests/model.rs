@@ -1,0 +1,410 @@
+//! Whatever is done to it, crashes included, the database behaves as the model does.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by a panic"
+)]
+
+use std::fs;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use foreman_job::lifecycle::Epoch;
+use foreman_job::{
+    Choice, Endpoint, FailureKind, Job, JobFailure, JobId, JobState, PickReason, Priority,
+    QueueHeads, Random, RunnerKey, Timestamp, Usage,
+};
+use foreman_store::{
+    AnswerHead, Choose, ClaimRequest, IdempotencyKey, MemoryStore, NewJob, Outcome, Purge,
+    QueueStore, Settlement, SqliteConfig, SqliteStore, StoredAnswer, StoredRequest,
+};
+use proptest::prelude::*;
+use tempfile::TempDir;
+
+const SLOTS: u32 = 2;
+
+/// What is done to both; jobs are named by how many were accepted before them.
+#[derive(Debug, Clone)]
+enum Op {
+    Accept {
+        model: u8,
+        priority: usize,
+        key: Option<(u8, u8)>,
+        expires_in: Option<i64>,
+    },
+    Claim {
+        slot: u32,
+        resident: Vec<u8>,
+    },
+    Start {
+        job: usize,
+        late: bool,
+    },
+    Settle {
+        job: usize,
+        late: bool,
+        outcome: usize,
+    },
+    Cancel {
+        job: usize,
+    },
+    Due,
+    Purge {
+        bodies_age: i64,
+        jobs_age: i64,
+        limit: u32,
+    },
+    Note {
+        value: u8,
+    },
+    Crash,
+    Restart,
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    prop_oneof![
+        6 => (0..3_u8, 0..3_usize, prop::option::weighted(0.3, (0..3_u8, 0..2_u8)), prop::option::weighted(0.3, 0..30_i64))
+            .prop_map(|(model, priority, key, expires_in)| Op::Accept { model, priority, key, expires_in }),
+        6 => (0..SLOTS, prop::collection::vec(0..3_u8, 0..3)).prop_map(|(slot, resident)| Op::Claim { slot, resident }),
+        3 => (any::<prop::sample::Index>(), prop::bool::weighted(0.1)).prop_map(|(job, late)| Op::Start { job: job.index(20), late }),
+        8 => (0..20_usize, prop::bool::weighted(0.1), 0..7_usize).prop_map(|(job, late, outcome)| Op::Settle { job, late, outcome }),
+        3 => (0..20_usize).prop_map(|job| Op::Cancel { job }),
+        3 => Just(Op::Due),
+        2 => (0..20_i64, 0..40_i64, 1..4_u32).prop_map(|(bodies_age, jobs_age, limit)| Op::Purge { bodies_age, jobs_age, limit }),
+        1 => any::<u8>().prop_map(|value| Op::Note { value }),
+        1 => Just(Op::Crash),
+        1 => Just(Op::Restart),
+    ]
+}
+
+struct Numbered(u64);
+
+impl Random for Numbered {
+    fn next_u64(&self) -> u64 {
+        self.0
+    }
+}
+
+/// The model, the system, and the time that passes for both.
+struct Pair {
+    dir: TempDir,
+    model: MemoryStore,
+    system: Option<SqliteStore>,
+    now: i64,
+    accepted: Vec<JobId>,
+}
+
+impl Pair {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let system = Some(open(&dir));
+        Self {
+            dir,
+            model: MemoryStore::new(),
+            system,
+            now: 1000,
+            accepted: Vec::new(),
+        }
+    }
+
+    fn system(&self) -> &SqliteStore {
+        self.system.as_ref().unwrap()
+    }
+
+    fn at(&self, offset: i64) -> Timestamp {
+        Timestamp::from_millis(self.now + offset)
+    }
+
+    async fn apply(&mut self, op: Op) {
+        self.now += 3;
+        match op {
+            Op::Accept {
+                model,
+                priority,
+                key,
+                expires_in,
+            } => self.accept(model, priority, key, expires_in).await,
+            Op::Claim { slot, resident } => self.claim(slot, &resident).await,
+            Op::Start { job, late } => self.start(job, late).await,
+            Op::Settle { job, late, outcome } => self.settle(job, late, outcome).await,
+            Op::Cancel { job } => self.cancel(job).await,
+            Op::Due => {
+                let now = self.at(0);
+                same(self.model.due(now).await, self.system().due(now).await);
+            }
+            Op::Purge {
+                bodies_age,
+                jobs_age,
+                limit,
+            } => {
+                let purge = Purge {
+                    bodies_before: self.at(-bodies_age),
+                    jobs_before: self.at(-jobs_age),
+                    limit,
+                };
+                same(
+                    self.model.purge(purge).await,
+                    self.system().purge(purge).await,
+                );
+            }
+            Op::Note { value } => {
+                let value = Bytes::from(vec![value; 3]);
+                same(
+                    self.model.save_note("note", value.clone()).await,
+                    self.system().save_note("note", value).await,
+                );
+            }
+            Op::Crash => {
+                self.dir = image(&self.dir);
+                self.reopen().await;
+            }
+            Op::Restart => {
+                self.system().close().await.unwrap();
+                self.reopen().await;
+            }
+        }
+    }
+
+    async fn accept(
+        &mut self,
+        model: u8,
+        priority: usize,
+        key: Option<(u8, u8)>,
+        expires_in: Option<i64>,
+    ) {
+        let number = self.accepted.len();
+        let job = NewJob {
+            id: JobId::generate(self.at(0), &Numbered(number.try_into().unwrap())),
+            endpoint: Endpoint::ALL[number % Endpoint::ALL.len()],
+            model: format!("m{model}"),
+            runner: runner(model),
+            priority: Priority::ALL[priority],
+            caller: key.map(|_| "somebody".to_owned()),
+            created_at: self.at(0),
+            expires_at: expires_in.map(|after| self.at(after)),
+            request: StoredRequest {
+                headers: vec![("x-number".to_owned(), number.to_string())],
+                body: Bytes::from(vec![b'q'; number * 500]),
+            },
+            idempotency: key.map(|(key, body)| IdempotencyKey {
+                scope: "s".to_owned(),
+                key: key.to_string(),
+                request_hash: [body; 32],
+            }),
+        };
+        self.accepted.push(job.id);
+        same(
+            self.model.accept(job.clone()).await,
+            self.system().accept(job).await,
+        );
+    }
+
+    async fn claim(&self, slot: u32, resident: &[u8]) {
+        let request = ClaimRequest {
+            slot,
+            resident: resident.iter().map(|model| runner(*model)).collect(),
+            now: self.at(0),
+            choose: drain(),
+        };
+        same(
+            self.model.claim(request.clone()).await,
+            self.system().claim(request).await,
+        );
+    }
+
+    async fn start(&self, job: usize, late: bool) {
+        let Some(job) = self.job(job).await else {
+            return;
+        };
+        let epoch = epoch(&job, late);
+        same(
+            self.model.start(job.seq, epoch, self.at(0)).await,
+            self.system().start(job.seq, epoch, self.at(0)).await,
+        );
+    }
+
+    async fn settle(&self, job: usize, late: bool, outcome: usize) {
+        let Some(job) = self.job(job).await else {
+            return;
+        };
+        let settlement = Settlement {
+            seq: job.seq,
+            epoch: epoch(&job, late),
+            now: self.at(0),
+            outcome: self.outcome(outcome),
+        };
+        same(
+            self.model.settle(settlement.clone()).await,
+            self.system().settle(settlement).await,
+        );
+    }
+
+    async fn cancel(&self, job: usize) {
+        let Some(id) = self.accepted.get(job) else {
+            return;
+        };
+        same(
+            self.model.cancel(*id, self.at(0)).await,
+            self.system().cancel(*id, self.at(0)).await,
+        );
+    }
+
+    /// The model remembers what the database must.
+    async fn reopen(&mut self) {
+        self.system = None;
+        self.system = Some(open(&self.dir));
+        let (now, latest) = (self.at(0), self.at(8));
+        same(
+            self.model.recover(now, latest).await,
+            self.system().recover(now, latest).await,
+        );
+    }
+
+    async fn job(&self, number: usize) -> Option<Job> {
+        self.model.job(*self.accepted.get(number)?).await.unwrap()
+    }
+
+    fn outcome(&self, which: usize) -> Outcome {
+        let failure = JobFailure::new(FailureKind::Stalled, "nothing came for a while");
+        let answer = StoredAnswer {
+            head: AnswerHead {
+                status: 201,
+                headers: vec![("a".to_owned(), "b".to_owned())],
+            },
+            chunks: vec![Bytes::from_static(b"one"), Bytes::from(vec![b'2'; 40_000])],
+            usage: Some(Usage {
+                prompt_tokens: 1,
+                ..Usage::default()
+            }),
+        };
+        match which {
+            0 | 1 => Outcome::Done { answer },
+            2 => Outcome::Failed {
+                failure,
+                spends_attempt: true,
+                answer: Some(answer),
+            },
+            3 => Outcome::Retry {
+                failure,
+                spends_attempt: false,
+                retry_at: None,
+            },
+            4 => Outcome::Retry {
+                failure,
+                spends_attempt: true,
+                retry_at: Some(self.at(10)),
+            },
+            5 => Outcome::Cancelled,
+            _ => Outcome::Released,
+        }
+    }
+
+    /// All that can be read is the same, and holds what always holds.
+    async fn check(&self) {
+        assert_eq!(self.model.counts(), self.system().counts());
+        same(
+            self.model.oldest_queued().await,
+            self.system().oldest_queued().await,
+        );
+        same(
+            self.model.note("note").await,
+            self.system().note("note").await,
+        );
+        for model in 0..3 {
+            same(
+                self.model.has_ready(&runner(model)).await,
+                self.system().has_ready(&runner(model)).await,
+            );
+        }
+        let mut running = 0;
+        for id in &self.accepted {
+            let job = self.model.job(*id).await.unwrap();
+            running += u32::from(
+                job.as_ref()
+                    .is_some_and(|job| job.progress.state.is_running()),
+            );
+            assert_eq!(job, self.system().job(*id).await.unwrap());
+            same(
+                self.model.request(*id).await,
+                self.system().request(*id).await,
+            );
+            same(
+                self.model.answer(*id).await,
+                self.system().answer(*id).await,
+            );
+        }
+        assert!(running <= SLOTS);
+        assert_eq!(
+            u64::from(running),
+            self.model.counts().of(JobState::Loading) + self.model.counts().of(JobState::Working)
+        );
+    }
+}
+
+/// Two outcomes are the same when their texts are: errors have no equality.
+fn same<T: std::fmt::Debug, E: std::fmt::Display>(model: Result<T, E>, system: Result<T, E>) {
+    let model = model.map_err(|error| error.to_string());
+    let system = system.map_err(|error| error.to_string());
+    assert_eq!(format!("{model:?}"), format!("{system:?}"));
+}
+
+fn open(dir: &TempDir) -> SqliteStore {
+    let config = SqliteConfig {
+        reserve: 0,
+        ballast: 0,
+        readers: 1,
+        idle: Duration::from_hours(1),
+        ..SqliteConfig::new(dir.path().join("queue.db"))
+    };
+    SqliteStore::open(&config).unwrap()
+}
+
+/// What a killed process would leave: the files as they are, in the middle of its life.
+fn image(dir: &TempDir) -> TempDir {
+    let image = tempfile::tempdir().unwrap();
+    for name in ["queue.db", "queue.db-wal"] {
+        fs::copy(dir.path().join(name), image.path().join(name)).unwrap();
+    }
+    image
+}
+
+fn runner(model: u8) -> RunnerKey {
+    RunnerKey::new(&format!("m{model}"), "")
+}
+
+fn epoch(job: &Job, late: bool) -> Epoch {
+    let current = job.progress.epoch.get();
+    Epoch::new(if late {
+        current.saturating_sub(1)
+    } else {
+        current
+    })
+}
+
+fn drain() -> Choose {
+    Arc::new(|heads: &QueueHeads| {
+        let head = heads.resident.first().unwrap_or(&heads.oldest);
+        Some(Choice {
+            seq: head.seq,
+            reason: PickReason::Resident,
+        })
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_database_behaves_as_the_model(ops in prop::collection::vec(op(), 1..60)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let mut pair = Pair::new();
+            for op in ops {
+                pair.apply(op).await;
+            }
+            pair.check().await;
+        });
+    }
+}

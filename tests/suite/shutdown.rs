@@ -1,0 +1,95 @@
+//! Foreman is asked to end.
+
+use foreman_stub::Hold;
+use foreman_tests::{Exchange, Pair, chat, eventually, stub};
+use rustix::process::Signal;
+
+use crate::{A, content, foreman};
+
+#[tokio::test]
+async fn a_signal_lets_the_running_chat_end_and_keeps_the_waiting_ones() {
+    let Pair { stub, mut foreman } = Pair::start(stub(), foreman()).await;
+    let gate = stub.hold(Hold::before_first_token());
+    let running = Exchange::post(foreman.url(), "/api/chat", &chat(A, "running")).await;
+    gate.reached().await;
+    let waiting = Exchange::post(foreman.url(), "/api/chat", &chat(A, "waiting")).await;
+    eventually("a queue of one", || async {
+        foreman.health().await["queue"]["queued"] == 1
+    })
+    .await;
+
+    foreman.signal(Signal::TERM);
+    let told = waiting.reply().await;
+    gate.release();
+    let answer = running.reply().await.json();
+    let exit = foreman.exit().await;
+
+    assert_eq!(told.status(), 503);
+    assert!(told.head.header("retry-after").is_some());
+    assert!(told.head.header("x-foreman-job-id").is_some());
+    assert_eq!(content(&answer), "echo: running");
+    assert_eq!(exit.code(), Some(0));
+    let next = crate::foreman()
+        .after(&foreman)
+        .target(&stub.url())
+        .start()
+        .await;
+    stub.wait_for("the waiting chat", |record| {
+        record
+            .on("/api/chat")
+            .any(|it| it.body_text().contains("waiting"))
+    })
+    .await
+    .unwrap();
+    drop(next);
+}
+
+#[tokio::test]
+async fn a_second_signal_puts_the_running_job_back_at_once() {
+    let Pair { stub, mut foreman } = Pair::start(stub(), foreman()).await;
+    let gate = stub.hold(Hold::before_first_token());
+    let running = Exchange::post(foreman.url(), "/api/chat", &chat(A, "running")).await;
+    gate.reached().await;
+
+    foreman.signal(Signal::TERM);
+    foreman
+        .log()
+        .until("the first signal", |lines| {
+            lines.iter().any(|line| line["message"] == "shutting down")
+        })
+        .await;
+    foreman.signal(Signal::TERM);
+    let told = running.reply().await;
+    let exit = foreman.exit().await;
+
+    assert_eq!(told.status(), 503);
+    assert_eq!(exit.code(), Some(130));
+    gate.release();
+    let next = crate::foreman()
+        .after(&foreman)
+        .target(&stub.url())
+        .start()
+        .await;
+    eventually("an empty queue", || async {
+        let queue = &next.health().await["queue"];
+        queue["queued"] == 0 && queue["running"].is_null()
+    })
+    .await;
+    assert_eq!(stub.record().on("/api/chat").count(), 2);
+}
+
+#[tokio::test]
+async fn an_idle_foreman_ends_at_once_and_opens_clean() {
+    let Pair { stub, mut foreman } = Pair::start(stub(), foreman()).await;
+    foreman.post("/api/chat", &chat(A, "hi")).await;
+
+    foreman.signal(Signal::INT);
+
+    assert_eq!(foreman.exit().await.code(), Some(0));
+    let next = crate::foreman()
+        .after(&foreman)
+        .target(&stub.url())
+        .start()
+        .await;
+    assert_eq!(next.log().having("found.clean", true).len(), 1);
+}
