@@ -65,12 +65,16 @@ impl Layer {
             problems.push(Problem::of_source(source(), message));
             Dict::new()
         });
-        for key in values.keys().filter(|key| keys::find(key).is_none()) {
+        for (key, value) in &values {
+            if keys::find(key).is_some() {
+                continue;
+            }
             let word = key.to_ascii_lowercase();
             let word = word.strip_prefix("foreman_").unwrap_or(&word);
             let known = SETTINGS.iter().map(|info| info.key);
             let hint = nearest(word, known).map(ToOwned::to_owned);
-            problems.push(Problem::of_key(key, source(), unknown("key", hint)));
+            let value = shown(value).filter(|_| !may_be_secret(word));
+            problems.push(Problem::of_key(key, source(), unknown("key", value, hint)));
         }
         Self {
             origin: Origin::File(path.to_owned()),
@@ -102,7 +106,7 @@ impl Layer {
                     problems.push(Problem::of_key(key, source, "the value is no valid UTF-8"));
                 }
                 (None, text) if is_service_link(name, text.unwrap_or_default()) => {}
-                (None, _) => problems.push(unknown_variable(name)),
+                (None, text) => problems.push(unknown_variable(name, text)),
             }
         }
         Self {
@@ -210,22 +214,46 @@ fn known_variable(name: &str) -> Option<&'static str> {
     info.map(|info| info.key)
 }
 
-fn unknown_variable(name: &str) -> Problem {
+fn unknown_variable(name: &str, value: Option<&str>) -> Problem {
     let word = name.strip_prefix(PREFIX).unwrap_or(name);
     let word = word.to_ascii_lowercase();
     let known = SETTINGS.iter().map(|info| info.key).chain(["config"]);
     let hint = nearest(&word, known).map(keys::variable);
+    let value = value.filter(|_| !may_be_secret(&word)).map(str::to_owned);
     // The key stays out: the name of the variable says it all.
     let source = Source::Environment(name.to_owned());
-    Problem::of_source(source, unknown("variable", hint))
+    Problem::of_source(source, unknown("variable", value, hint))
 }
 
-/// The value stays out of the message: it may be a secret under a misspelt name.
-fn unknown(what: &str, hint: Option<String>) -> String {
+fn unknown(what: &str, value: Option<String>, hint: Option<String>) -> String {
+    let value = value.map_or_else(String::new, |value| format!(" (value `{value}`)"));
     match hint {
-        Some(hint) => format!("unknown {what}: did you mean {hint}?"),
-        None => format!("unknown {what}: `foreman check` lists all that are known"),
+        Some(hint) => format!("unknown {what}{value}: did you mean {hint}?"),
+        None => format!("unknown {what}{value}: `foreman check` lists all that are known"),
     }
+}
+
+/// Writes a plain value as a message shows it; a list or a table is not shown.
+fn shown(value: &Value) -> Option<String> {
+    match value {
+        Value::String(_, text) => Some(text.clone()),
+        Value::Bool(_, flag) => Some(flag.to_string()),
+        Value::Num(_, number) => number
+            .to_i128()
+            .map(|number| number.to_string())
+            .or_else(|| number.to_f64().map(|number| number.to_string())),
+        Value::Char(..) | Value::Empty(..) | Value::Dict(..) | Value::Array(..) => None,
+    }
+}
+
+/// Tells whether a misspelt key may have been meant for a secret: its value is not shown then.
+fn may_be_secret(word: &str) -> bool {
+    let close = nearest(word, SETTINGS.iter().map(|info| info.key));
+    let is_secret = |key: &str| key.contains("token");
+    close.is_some_and(is_secret)
+        || ["tok", "secret", "key", "pass", "auth", "bearer", "cred"]
+            .iter()
+            .any(|part| word.contains(part))
 }
 
 /// Tells a variable that Kubernetes or Docker makes for a service called foreman.

@@ -135,13 +135,13 @@ pub(super) fn keep_alive(raw: &Raw) -> Parsed<KeepAlive> {
 
 pub(super) fn interim(raw: &Raw) -> Parsed<Interim> {
     // Shorter intervals would be traffic without use: no client gives up that soon.
-    let shortest = Duration::from_secs(1);
+    let shortest = Duration::from_millis(50);
     match raw.text() {
         Some("auto") => Ok(Interim::Auto),
         Some("on") => Ok(Interim::On),
         Some("off") => Ok(Interim::Off),
         _ => at_least(shortest)(raw).map(Interim::Every).map_err(|_| {
-            InvalidValue::expected("auto, on, off or an interval of 1s or longer, such as 15s")
+            InvalidValue::expected("auto, on, off or an interval of 50ms or longer, such as 15s")
         }),
     }
 }
