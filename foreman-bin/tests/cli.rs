@@ -120,7 +120,7 @@ fn check_names_what_is_wrong_and_exits_with_3() {
     let run = foreman(&["check"], &variables, nowhere());
 
     assert_eq!((run.exit, run.exit.code()), (Exit::Config, 3));
-    let expected = "error: FOREMAN_LISEN: unknown variable: did you mean FOREMAN_LISTEN?\n\
+    let expected = "error: FOREMAN_LISEN: unknown variable (value \"x\"): did you mean FOREMAN_LISTEN?\n\
         error: FOREMAN_MAX_QUEUE: invalid value \"many\": expected a whole number from 1 to 1000000000\n";
     assert_eq!(run.err, expected);
     assert!(run.out.contains("(invalid)"));

@@ -226,7 +226,7 @@ fn unknown_variable(name: &str, value: Option<&str>) -> Problem {
 }
 
 fn unknown(what: &str, value: Option<String>, hint: Option<String>) -> String {
-    let value = value.map_or_else(String::new, |value| format!(" (value `{value}`)"));
+    let value = value.map_or_else(String::new, |value| format!(" (value {value:?})"));
     match hint {
         Some(hint) => format!("unknown {what}{value}: did you mean {hint}?"),
         None => format!("unknown {what}{value}: `foreman check` lists all that are known"),

@@ -101,19 +101,19 @@ fn a_token_of_digits_stays_a_text_in_the_environment() {
 #[rstest]
 #[case(
     "FOREMAN_LISEN",
-    "FOREMAN_LISEN: unknown variable (value `90s`): did you mean FOREMAN_LISTEN?"
+    "FOREMAN_LISEN: unknown variable (value \"90s\"): did you mean FOREMAN_LISTEN?"
 )]
 #[case(
     "FOREMAN_LOGFORMAT",
-    "FOREMAN_LOGFORMAT: unknown variable (value `90s`): did you mean FOREMAN_LOG_FORMAT?"
+    "FOREMAN_LOGFORMAT: unknown variable (value \"90s\"): did you mean FOREMAN_LOG_FORMAT?"
 )]
 #[case(
     "FOREMAN_CONFG",
-    "FOREMAN_CONFG: unknown variable (value `90s`): did you mean FOREMAN_CONFIG?"
+    "FOREMAN_CONFG: unknown variable (value \"90s\"): did you mean FOREMAN_CONFIG?"
 )]
 #[case(
     "FOREMAN_Listen",
-    "FOREMAN_Listen: unknown variable (value `90s`): did you mean FOREMAN_LISTEN?"
+    "FOREMAN_Listen: unknown variable (value \"90s\"): did you mean FOREMAN_LISTEN?"
 )]
 #[case(
     "FOREMAN_TOKNS",
@@ -125,7 +125,7 @@ fn a_token_of_digits_stays_a_text_in_the_environment() {
 )]
 #[case(
     "FOREMAN_ZZZZZZZZ",
-    "FOREMAN_ZZZZZZZZ: unknown variable (value `90s`): `foreman check` lists all that are known"
+    "FOREMAN_ZZZZZZZZ: unknown variable (value \"90s\"): `foreman check` lists all that are known"
 )]
 fn an_unknown_variable_is_named_with_its_value_unless_that_may_be_a_secret(
     #[case] name: &str,
@@ -143,8 +143,9 @@ fn an_unknown_key_is_named_with_its_file() {
     let problems = problems(&loaded);
     assert_eq!(problems.len(), 2);
     assert!(
-        problems[0]
-            .ends_with("foreman.toml: max-queue: unknown key (value `4`): did you mean max_queue?")
+        problems[0].ends_with(
+            "foreman.toml: max-queue: unknown key (value \"4\"): did you mean max_queue?"
+        )
     );
     assert!(problems[1].contains("foreman.toml: server: unknown key"));
 }
