@@ -37,7 +37,7 @@ const OURS: [&str; 11] = [
 ];
 
 /// Tells whether a request header of this name may be sent on to the target.
-pub fn forwardable(name: &HeaderName) -> bool {
+fn forwardable(name: &HeaderName) -> bool {
     let name = name.as_str();
     !(HOP_BY_HOP.contains(&name)
         || OURS.contains(&name)
@@ -46,7 +46,10 @@ pub fn forwardable(name: &HeaderName) -> bool {
 }
 
 /// Returns the headers of a caller's request that the target gets.
-pub(crate) fn request_headers(headers: &HeaderMap) -> HeaderMap {
+///
+/// Left out are credentials, what concerns one connection only (RFC 9110 §7.6.1, with the headers
+/// that `Connection` names), and what is meant for this server.
+pub fn forwardable_headers(headers: &HeaderMap) -> HeaderMap {
     let named = named_by_connection(headers);
     headers
         .iter()
@@ -118,7 +121,7 @@ mod tests {
         headers.insert("x-hop", HeaderValue::from_static("1"));
         headers.insert("x-end", HeaderValue::from_static("2"));
 
-        let forwarded = request_headers(&headers);
+        let forwarded = forwardable_headers(&headers);
         strip_hop_by_hop(&mut headers);
 
         assert_eq!(forwarded.keys().collect::<Vec<_>>(), ["x-end"]);
@@ -131,7 +134,7 @@ mod tests {
         headers.append("x-a", HeaderValue::from_static("1"));
         headers.append("x-a", HeaderValue::from_static("2"));
 
-        let forwarded = request_headers(&headers);
+        let forwarded = forwardable_headers(&headers);
 
         assert_eq!(forwarded.get_all("x-a").iter().count(), 2);
     }

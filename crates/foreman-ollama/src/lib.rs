@@ -37,7 +37,7 @@ pub use error::{ConfigError, ErrorKind, TargetError};
 #[cfg(any(test, feature = "fake"))]
 pub use fake::{FakeOllama, FakeReply, RecordedRequest};
 pub use framing::{ChunkAssembler, Framing, LineTooLong};
-pub use headers::forwardable;
+pub use headers::forwardable_headers;
 pub use name::{ModelName, NameError, Source};
 pub use poller::{
     Inventory, InventorySnapshot, ModelEntry, Poller, PollerConfig, SnapshotError, WallClock,

@@ -25,9 +25,9 @@
 //! #         7
 //! #     }
 //! # }
-//! # let random = Fixed;
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let random = Fixed;
 //! let dir = tempfile::tempdir()?;
 //! let store = SqliteStore::open(&SqliteConfig::new(dir.path().join("queue.db")))?;
 //! let now = SystemClock.now();

@@ -176,7 +176,7 @@ impl Inner {
         let (mut head, ()) = Request::new(()).into_parts();
         head.method = request.method.clone();
         head.uri = uri;
-        head.headers = headers::request_headers(&request.headers);
+        head.headers = headers::forwardable_headers(&request.headers);
         head.headers.insert(HOST, self.host.clone());
         if let Some(bearer) = &self.bearer {
             head.headers.insert(AUTHORIZATION, bearer.clone());

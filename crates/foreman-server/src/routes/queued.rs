@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use foreman_job::{Endpoint, RunnerKey};
-use foreman_ollama::{RequestHead, RequestKind, forwardable, unknown_model};
+use foreman_ollama::{RequestHead, RequestKind, forwardable_headers, unknown_model};
 use foreman_scheduler::{
     NewRequest, Submitted, Ticket, WhenCallerLeaves, api_of, runner_key, to_stored,
 };
-use foreman_store::{Headers, IdempotencyKey};
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use foreman_store::IdempotencyKey;
+use http::header::{self, HeaderName, HeaderValue};
 use http::request::Parts;
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
@@ -145,7 +145,7 @@ impl Checked {
             } else {
                 WhenCallerLeaves::Cancel
             },
-            headers: stored_headers(&self.head.headers),
+            headers: to_stored(&forwardable_headers(&self.head.headers)),
             body: self.body.clone(),
             idempotency: idempotency.map(|key| IdempotencyKey {
                 scope: scope(&self.caller, self.endpoint),
@@ -212,12 +212,4 @@ fn scope(caller: &Caller, endpoint: Endpoint) -> String {
         Some(name) => format!("{endpoint} {name}"),
         None => endpoint.path().to_owned(),
     }
-}
-
-fn stored_headers(headers: &HeaderMap) -> Headers {
-    let mut kept = HeaderMap::with_capacity(headers.len());
-    for (name, value) in headers.iter().filter(|(name, _)| forwardable(name)) {
-        kept.append(name, value.clone());
-    }
-    to_stored(&kept)
 }

@@ -91,21 +91,17 @@ impl Front {
         // The first poll has been made, whatever came of it.
         let _polled = inventory.refresh().await;
 
-        let stages = foreman_scheduler::Shutdown {
+        let stages = Shutdown {
             drain: drain.clone(),
             force: force.clone(),
         };
         let parts = scheduler_parts(&client, &inventory);
-        let scheduler = Scheduler::new(parts, scheduling, stages);
+        let scheduler = Scheduler::new(parts, scheduling, stages.clone());
         let handle = scheduler.handle();
         tasks.spawn(async move { scheduler.run().await.expect("scheduler runs") });
         let parts = server_parts(&handle, &client, inventory);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("free port");
         let address = listener.local_addr().expect("address");
-        let stages = Shutdown {
-            drain: drain.clone(),
-            force: force.clone(),
-        };
         let server = Server::new(config, parts);
         tasks.spawn(async move { server.run(listener, stages).await.expect("server runs") });
         Self {

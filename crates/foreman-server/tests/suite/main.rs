@@ -3,6 +3,7 @@
 mod endings;
 mod front;
 mod harness;
+mod kept;
 mod lists;
 mod passed;
 mod queued;

@@ -58,26 +58,3 @@ async fn what_does_not_end_is_dropped_at_the_second_stage() {
     front.ended().await;
     drop(gate);
 }
-
-#[tokio::test]
-async fn zz_memory_probe() {
-    let front = Front::start().await;
-    let gate = front.stub.hold(Hold::before_first_token());
-    let rss = || -> u64 {
-        let text = std::fs::read_to_string("/proc/self/statm").unwrap();
-        text.split(' ').nth(1).unwrap().parse::<u64>().unwrap() * 4096
-    };
-    let mut callers = Vec::new();
-    for round in 0..5 {
-        let before = rss();
-        for _ in 0..1000 {
-            let mut caller = front.caller().await;
-            caller.send("POST /api/chat", &chat("running")).await;
-            callers.push(caller);
-        }
-        let want = 1000 * (round + 1) - 1;
-        front.until_queued(want).await;
-        eprintln!("per caller: {} bytes", (rss() - before) / 1000);
-    }
-    drop(gate);
-}

@@ -2,6 +2,9 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use tokio::task::JoinSet;
+
+use super::group::{all_sent, held};
 use super::*;
 use crate::{StoreError, StoreHealth};
 
@@ -119,4 +122,40 @@ async fn a_request_larger_than_the_room_does_not_close_the_intake() {
     assert!(matches!(refused, Err(StoreError::Full(_))), "{refused:?}");
     accept(&store, 2).await;
     assert_eq!(*store.health().borrow(), StoreHealth::Ok);
+}
+
+#[tokio::test]
+async fn a_request_that_finds_the_disk_full_does_not_take_its_group_with_it() {
+    let disk = OnDisk::default();
+    let config = SqliteConfig {
+        max_pages: Some(100),
+        idle: LONG,
+        ..disk.config()
+    };
+    let store = Arc::new(SqliteStore::open(&config).unwrap());
+    for number in 1..=2 {
+        accept(&store, number).await;
+    }
+    let claimed = store.claim(wish()).await.unwrap().unwrap();
+    let mut tasks = JoinSet::new();
+    let mut accepting = JoinSet::new();
+
+    let release = held(&mut tasks, &store, 1);
+    all_sent().await;
+    for number in 10..30 {
+        let store = Arc::clone(&store);
+        accepting.spawn(async move { store.accept(job(number, 50_000)).await });
+    }
+    let settling = Arc::clone(&store);
+    tasks.spawn(async move {
+        settling.settle(done(&claimed)).await.unwrap();
+    });
+    all_sent().await;
+    release.send(()).unwrap();
+
+    for accepted in accepting.join_all().await {
+        assert!(matches!(accepted, Err(StoreError::Full(_))), "{accepted:?}");
+    }
+    tasks.join_all().await;
+    assert_eq!((store.counts().queued, store.counts().done), (1, 1));
 }

@@ -7,13 +7,18 @@ use tokio::task::JoinSet;
 use super::*;
 use crate::{Accepted, StoreError};
 
-/// Keeps the writer busy with a claim until the sender is used or dropped.
-fn held(tasks: &mut JoinSet<()>, store: &Arc<SqliteStore>) -> mpsc::Sender<()> {
+/// Keeps the writer busy with a claim for a free slot until the sender is used or dropped.
+pub(super) fn held(
+    tasks: &mut JoinSet<()>,
+    store: &Arc<SqliteStore>,
+    slot: u32,
+) -> mpsc::Sender<()> {
     let (release, gate) = mpsc::channel();
     let gate = std::sync::Mutex::new(gate);
     let store = Arc::clone(store);
     tasks.spawn(async move {
         let request = ClaimRequest {
+            slot,
             choose: Arc::new(move |_: &QueueHeads| {
                 let _released = gate.lock().unwrap().recv();
                 None
@@ -26,7 +31,7 @@ fn held(tasks: &mut JoinSet<()>, store: &Arc<SqliteStore>) -> mpsc::Sender<()> {
 }
 
 /// Lets all tasks of this thread send what they have to send.
-async fn all_sent() {
+pub(super) async fn all_sent() {
     for _ in 0..10 {
         tokio::task::yield_now().await;
     }
@@ -40,7 +45,7 @@ async fn what_waits_together_is_committed_together() {
     let before = store.stats();
     let mut tasks = JoinSet::new();
 
-    let release = held(&mut tasks, &store);
+    let release = held(&mut tasks, &store, 0);
     all_sent().await;
     for number in 2..=101 {
         let store = Arc::clone(&store);
@@ -66,7 +71,7 @@ async fn a_refused_command_leaves_its_group_alone() {
     let mut tasks = JoinSet::new();
     let mut accepting = JoinSet::new();
 
-    let release = held(&mut tasks, &store);
+    let release = held(&mut tasks, &store, 0);
     all_sent().await;
     for number in [2, 1, 3, 2, 4] {
         let store = Arc::clone(&store);
@@ -119,7 +124,7 @@ async fn what_was_sent_before_the_end_is_written() {
     accept(&store, 1).await;
     let mut tasks = JoinSet::new();
 
-    let release = held(&mut tasks, &store);
+    let release = held(&mut tasks, &store, 0);
     all_sent().await;
     for number in 2..=11 {
         let store = Arc::clone(&store);
@@ -141,7 +146,7 @@ async fn a_caller_that_left_tears_nothing() {
     let mut tasks = JoinSet::new();
     let mut leaving = JoinSet::new();
 
-    let release = held(&mut tasks, &store);
+    let release = held(&mut tasks, &store, 0);
     all_sent().await;
     let sending = Arc::clone(&store);
     leaving.spawn(async move { accept(&sending, 2).await });

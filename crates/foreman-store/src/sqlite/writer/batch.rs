@@ -55,7 +55,7 @@ impl<'c> Tx<'c> {
 }
 
 /// Why a transaction did not simply commit.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(super) enum Fault {
     /// Nothing was changed: the disk is full.
     Full(String),
@@ -119,11 +119,16 @@ fn begin(conn: &Connection) -> Result<(), Fault> {
 }
 
 fn commit(conn: &Connection) -> Result<(), Fault> {
-    execute(conn, "COMMIT").map_err(|error| match class(&error) {
-        Class::Full | Class::Busy | Class::Constraint => undone(&error),
+    execute(conn, "COMMIT").map_err(|error| not_committed(&error))
+}
+
+/// Judges a COMMIT that failed: was it a no, or does nobody know?
+fn not_committed(error: &rusqlite::Error) -> Fault {
+    match class(error) {
+        Class::Full | Class::Busy | Class::Constraint => undone(error),
         // The frames may have reached the disk before the error, and a restart believes them.
         Class::Damaged | Class::ReadOnly | Class::Other => Fault::Unknown(error.to_string()),
-    })
+    }
 }
 
 fn undone(error: &rusqlite::Error) -> Fault {
@@ -139,4 +144,40 @@ fn undone(error: &rusqlite::Error) -> Fault {
 fn execute(conn: &Connection, sql: &str) -> rusqlite::Result<()> {
     conn.prepare_cached(sql)?.execute([])?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::ffi;
+
+    use super::*;
+
+    fn failure(code: i32) -> rusqlite::Error {
+        rusqlite::Error::SqliteFailure(ffi::Error::new(code), None)
+    }
+
+    #[test]
+    fn a_commit_is_refused_for_sure_only_by_lack_of_room_a_lock_or_a_constraint() {
+        assert!(matches!(
+            not_committed(&failure(ffi::SQLITE_FULL)),
+            Fault::Full(_)
+        ));
+        assert_eq!(not_committed(&failure(ffi::SQLITE_BUSY)), Fault::Busy);
+        assert!(matches!(
+            not_committed(&failure(ffi::SQLITE_CONSTRAINT_FOREIGNKEY)),
+            Fault::Undone(_)
+        ));
+        for code in [
+            ffi::SQLITE_IOERR_FSYNC,
+            ffi::SQLITE_IOERR_WRITE,
+            ffi::SQLITE_CORRUPT,
+            ffi::SQLITE_NOTADB,
+            ffi::SQLITE_NOMEM,
+            ffi::SQLITE_PROTOCOL,
+            ffi::SQLITE_READONLY_DBMOVED,
+        ] {
+            let fault = not_committed(&failure(code));
+            assert!(matches!(fault, Fault::Unknown(_)), "{code}: {fault:?}");
+        }
+    }
 }
