@@ -18,6 +18,8 @@ pub enum Endpoint {
     V1Responses,
     /// `/v1/messages`
     V1Messages,
+    /// `/v1/audio/transcriptions`
+    V1AudioTranscriptions,
 }
 
 /// A path that is none of the queued routes.
@@ -27,13 +29,14 @@ pub struct UnknownEndpoint;
 
 impl Endpoint {
     /// All queued routes.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Chat,
         Self::Generate,
         Self::V1ChatCompletions,
         Self::V1Completions,
         Self::V1Responses,
         Self::V1Messages,
+        Self::V1AudioTranscriptions,
     ];
 
     /// Returns the path at the target, which is also foreman's own.
@@ -45,6 +48,7 @@ impl Endpoint {
             Self::V1Completions => "/v1/completions",
             Self::V1Responses => "/v1/responses",
             Self::V1Messages => "/v1/messages",
+            Self::V1AudioTranscriptions => "/v1/audio/transcriptions",
         }
     }
 }

@@ -44,7 +44,7 @@ pub use poller::{
 };
 pub use request::{
     Api, KeepAlive, KeepAliveError, LoadOptions, Rejection, RequestHead, RequestKind, Shape, scan,
-    unknown_model, with_keep_alive,
+    scan_form, unknown_model, with_keep_alive,
 };
 pub use residency::ResidentModel;
 pub use secret::Secret;

@@ -78,6 +78,7 @@ pub fn api_of(endpoint: Endpoint) -> Api {
         Endpoint::V1Completions => Api::V1Completions,
         Endpoint::V1Responses => Api::V1Responses,
         Endpoint::V1Messages => Api::V1Messages,
+        Endpoint::V1AudioTranscriptions => Api::V1AudioTranscriptions,
     }
 }
 
@@ -135,7 +136,8 @@ impl Dispatch<'_> {
             Endpoint::V1ChatCompletions
             | Endpoint::V1Completions
             | Endpoint::V1Responses
-            | Endpoint::V1Messages => body.clone(),
+            | Endpoint::V1Messages
+            | Endpoint::V1AudioTranscriptions => body.clone(),
         }
     }
 

@@ -62,7 +62,8 @@ impl KeepAlivePolicy {
                 Endpoint::V1ChatCompletions
                 | Endpoint::V1Completions
                 | Endpoint::V1Responses
-                | Endpoint::V1Messages,
+                | Endpoint::V1Messages
+                | Endpoint::V1AudioTranscriptions,
                 _,
             ) => Some(Wish::of(job, self.own)),
         };

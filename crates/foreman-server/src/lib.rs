@@ -26,6 +26,7 @@ mod decode;
 mod error;
 mod fault;
 mod host;
+mod interim;
 mod io;
 mod job_body;
 mod json;

@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use foreman_job::Priority;
-use http::{HeaderMap, Version};
+use http::HeaderMap;
 use jiff::{Span, SpanRelativeTo};
 
-use crate::Interim;
 use crate::auth::Caller;
 use crate::error::ApiError;
 use crate::fault::Fault;
@@ -51,25 +50,6 @@ impl Terms {
     pub(crate) const fn outlives_caller(&self) -> bool {
         self.keep || self.respond_async || self.idempotency_key.is_some()
     }
-}
-
-/// Returns how often a waiting caller gets an interim response.
-pub(crate) fn interim(setting: Interim, version: Version, headers: &HeaderMap) -> Option<Duration> {
-    if version < Version::HTTP_11 {
-        return None;
-    }
-    match setting {
-        Interim::Off => None,
-        Interim::On(period) => Some(period),
-        Interim::Auto(period) => (!came_through_proxy(headers)).then_some(period),
-    }
-}
-
-fn came_through_proxy(headers: &HeaderMap) -> bool {
-    headers.keys().any(|name| {
-        let name = name.as_str();
-        name == "via" || name == "forwarded" || name.starts_with("x-forwarded-")
-    })
 }
 
 fn prefers_async(headers: &HeaderMap) -> bool {
@@ -207,25 +187,5 @@ mod tests {
     fn a_key_has_an_upper_limit() {
         assert!(read("idempotency-key", &"k".repeat(255)).is_ok());
         assert!(read("idempotency-key", &"k".repeat(256)).is_err());
-    }
-
-    #[rstest]
-    #[case("x-other", Version::HTTP_11, true)]
-    #[case("x-other", Version::HTTP_10, false)]
-    #[case("via", Version::HTTP_11, false)]
-    #[case("forwarded", Version::HTTP_11, false)]
-    #[case("x-forwarded-for", Version::HTTP_11, false)]
-    fn interim_responses_are_for_direct_callers_of_today(
-        #[case] name: &'static str,
-        #[case] version: Version,
-        #[case] expected: bool,
-    ) {
-        let mut headers = HeaderMap::new();
-        headers.insert(name, HeaderValue::from_static("x"));
-        let period = Duration::from_secs(15);
-
-        let found = interim(Interim::Auto(period), version, &headers);
-
-        assert_eq!(found.is_some(), expected);
     }
 }

@@ -20,7 +20,6 @@ use crate::{
     model::{Library, ModelSpec, Name},
     record::{RecordMode, Recorder},
     scheduler::{Keep, Limits, Scheduler},
-    server::open,
     stub::Stub,
 };
 
@@ -258,16 +257,23 @@ impl StubBuilder {
     ///
     /// When a model name is invalid or the address cannot be listened on.
     pub async fn start(self) -> Result<Stub, StubError> {
-        let listener = open(self.listen)?;
-        self.start_on(listener).await
+        let address = self.listen;
+        let listener = TcpListener::bind(address)
+            .await
+            .map_err(|source| StubError::Listen { address, source })?;
+        self.start_on(listener)
     }
 
-    /// Starts on a listener that is there already.
+    /// Starts on a listener that is there already, in the runtime that this is called in.
     ///
     /// # Errors
     ///
     /// When a model name is invalid or the listener has no address.
-    pub async fn start_on(mut self, listener: TcpListener) -> Result<Stub, StubError> {
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime.
+    pub fn start_on(mut self, listener: TcpListener) -> Result<Stub, StubError> {
         let address = listener.local_addr().map_err(|source| StubError::Listen {
             address: self.listen,
             source,
@@ -295,8 +301,6 @@ impl StubBuilder {
             blobs: Mutex::default(),
             listening: Mutex::default(),
         });
-        // A chance for others before the first connection, and room for set-up that waits.
-        tokio::task::yield_now().await;
         Ok(Stub::new(core, address, listener))
     }
 

@@ -119,7 +119,7 @@ impl Drop for Server {
 }
 
 /// Listens on `address`.
-pub(crate) fn open(address: SocketAddr) -> Result<TcpListener, StubError> {
+fn open(address: SocketAddr) -> Result<TcpListener, StubError> {
     let socket = bound(address).map_err(|source| StubError::Listen { address, source })?;
     listen(address, socket)
 }

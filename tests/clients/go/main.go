@@ -19,7 +19,7 @@ const (
 	name   = "ollama-go"
 	module = "github.com/ollama/ollama"
 	// So that a hang is the failure of one check.
-	patience = 60 * time.Second
+	patience = 30 * time.Second
 )
 
 type check struct {

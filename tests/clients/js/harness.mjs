@@ -11,7 +11,7 @@ export const MISSING_MODEL = "no-such-model:1b";
 export const WORDS = "the quick brown fox jumps";
 // Longer than any check may last: only a cancelled stream lets the next caller in.
 export const ENDLESS = "stub:tokens=100000 stub:pace=20ms";
-export const PATIENCE_MS = 60_000;
+export const PATIENCE_MS = 30_000;
 const CONCURRENT = 20;
 
 export const user = (text) => [{ role: "user", content: text }];

@@ -66,7 +66,8 @@ pub(super) fn ending(api: Api, part: &[u8]) -> Found {
         | Api::Embeddings
         | Api::V1ChatCompletions
         | Api::V1Completions
-        | Api::V1Embeddings => &[b"[DONE]", b"\"usage\"", b"\"error\""],
+        | Api::V1Embeddings
+        | Api::V1AudioTranscriptions => &[b"[DONE]", b"\"usage\"", b"\"error\""],
     };
     let mut found = Found::default();
     if !marks.iter().any(|mark| memmem::find(part, mark).is_some()) {

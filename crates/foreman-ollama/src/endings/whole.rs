@@ -42,6 +42,8 @@ pub(super) fn judge(api: Api, body: &[u8]) -> Result<Option<Usage>, Unfinished> 
                 Err(Unfinished::NoEnding)
             }
         }
+        // A text, bare or in an object: its proper end is all that it has.
+        Api::V1AudioTranscriptions => Ok(None),
         Api::V1Responses | Api::V1Messages => {
             Ok(compatible(body)?.usage.map(|tokens| tokens.usage()))
         }

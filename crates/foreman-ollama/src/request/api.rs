@@ -21,6 +21,8 @@ pub enum Api {
     V1Responses,
     /// `/v1/messages`
     V1Messages,
+    /// `/v1/audio/transcriptions`
+    V1AudioTranscriptions,
 }
 
 /// Whose error bodies a route answers with.
@@ -36,7 +38,7 @@ pub enum Shape {
 
 impl Api {
     /// Every route, in the order of the variants.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Chat,
         Self::Generate,
         Self::Embed,
@@ -46,6 +48,7 @@ impl Api {
         Self::V1Embeddings,
         Self::V1Responses,
         Self::V1Messages,
+        Self::V1AudioTranscriptions,
     ];
 
     /// Returns the path of the route.
@@ -60,6 +63,7 @@ impl Api {
             Self::V1Embeddings => "/v1/embeddings",
             Self::V1Responses => "/v1/responses",
             Self::V1Messages => "/v1/messages",
+            Self::V1AudioTranscriptions => "/v1/audio/transcriptions",
         }
     }
 
@@ -75,7 +79,8 @@ impl Api {
             Self::V1ChatCompletions
             | Self::V1Completions
             | Self::V1Embeddings
-            | Self::V1Responses => Shape::OpenAi,
+            | Self::V1Responses
+            | Self::V1AudioTranscriptions => Shape::OpenAi,
             Self::V1Messages => Shape::Anthropic,
         }
     }
@@ -102,6 +107,7 @@ impl Api {
             Self::V1Embeddings => "openai.EmbedRequest",
             Self::V1Responses => "openai.ResponsesRequest",
             Self::V1Messages => "anthropic.MessagesRequest",
+            Self::V1AudioTranscriptions => "openai.TranscriptionRequest",
         }
     }
 

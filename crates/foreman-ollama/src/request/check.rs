@@ -3,6 +3,7 @@
 use crate::name::{ModelName, NameError};
 use crate::request::api::{Api, Shape};
 use crate::request::draft::{Draft, Input};
+use crate::request::form;
 use crate::request::json::SyntaxError;
 use crate::request::keep_alive::KeepAlive;
 use crate::request::options::LoadOptions;
@@ -24,7 +25,7 @@ pub struct RequestHead {
     pub load_options: LoadOptions,
     /// What is asked for.
     pub kind: RequestKind,
-    /// Index of the closing brace of the request object.
+    /// Index of the closing brace of the request object; a form has none.
     pub object_end: usize,
 }
 
@@ -47,8 +48,12 @@ pub enum RequestKind {
 /// # Errors
 ///
 /// What the target would refuse without loading anything. A check that needs the model's
-/// capabilities is the target's.
+/// capabilities is the target's. A transcription comes as a form, which is never JSON: see
+/// [`scan_form`](crate::scan_form).
 pub fn scan(api: Api, body: &[u8]) -> Result<RequestHead, Rejection> {
+    if api == Api::V1AudioTranscriptions {
+        return form::scan_form(None, body);
+    }
     let mut draft = Draft::read(api, body).map_err(|error| not_json(api, error))?;
     if let Some(fault) = draft.fault() {
         return Err(Rejection::new(api, Place::Translation, 400, fault));
@@ -104,7 +109,8 @@ fn check_before_model(api: Api, draft: &Draft) -> Result<(), Rejection> {
         | Api::V1Completions
         | Api::V1Embeddings
         | Api::V1Responses
-        | Api::V1Messages => Ok(()),
+        | Api::V1Messages
+        | Api::V1AudioTranscriptions => Ok(()),
     }
 }
 
@@ -121,7 +127,8 @@ fn bad_name(api: Api, draft: &Draft, error: &NameError) -> Rejection {
             | Api::Embeddings
             | Api::V1ChatCompletions
             | Api::V1Responses
-            | Api::V1Messages,
+            | Api::V1Messages
+            | Api::V1AudioTranscriptions,
         )
         | (NameError::ConflictingSource(_) | NameError::Invalid, _) => (400, error.to_string()),
     };
@@ -135,9 +142,11 @@ fn kind(api: Api, draft: &Draft) -> RequestKind {
         Api::Generate => (!content.has_prompt, true),
         Api::V1Completions | Api::Embeddings => (!content.has_prompt, false),
         Api::Embed => (content.input != Input::Something, false),
-        Api::V1Embeddings | Api::V1ChatCompletions | Api::V1Responses | Api::V1Messages => {
-            (false, false)
-        }
+        Api::V1Embeddings
+        | Api::V1ChatCompletions
+        | Api::V1Responses
+        | Api::V1Messages
+        | Api::V1AudioTranscriptions => (false, false),
     };
     match draft.keep_alive {
         _ if !empty => RequestKind::Generate,

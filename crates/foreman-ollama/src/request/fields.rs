@@ -171,6 +171,8 @@ fn table(api: Api) -> &'static [Spec] {
         Api::V1Embeddings => V1_EMBEDDINGS,
         Api::V1Responses => V1_RESPONSES,
         Api::V1Messages => V1_MESSAGES,
+        // A form is not read by fields of JSON.
+        Api::V1AudioTranscriptions => &[],
     }
 }
 

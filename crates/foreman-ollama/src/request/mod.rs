@@ -4,6 +4,7 @@ mod api;
 mod check;
 mod draft;
 mod fields;
+mod form;
 mod json;
 mod keep_alive;
 mod messages;
@@ -18,6 +19,7 @@ mod tests;
 
 pub use api::{Api, Shape};
 pub use check::{RequestHead, RequestKind, scan};
+pub use form::scan_form;
 pub use keep_alive::{KeepAlive, KeepAliveError, with_keep_alive};
 pub use options::LoadOptions;
 pub use rejection::{Rejection, unknown_model};

@@ -24,8 +24,8 @@ use crate::error::ApiError;
 use crate::io::Wishes;
 use crate::request::{self, Limits};
 use crate::response::{self, Response};
-use crate::terms::{self, Terms};
-use crate::{json, shape, target};
+use crate::terms::Terms;
+use crate::{interim, json, shape, target};
 
 const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 
@@ -163,7 +163,7 @@ impl Checked {
         let stream = self.wish.stream && self.wish.kind == RequestKind::Generate;
         let expected = wish::expected_type(self.endpoint, stream);
         Waiting {
-            interim: terms::interim(app.config.interim, *version, headers),
+            interim: interim::period(app.config.interim, *version, headers),
             heartbeat: self.terms.heartbeat.map(|beat| (beat, expected)),
             app,
             wishes,

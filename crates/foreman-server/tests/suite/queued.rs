@@ -310,7 +310,7 @@ async fn the_job_carries_its_callers_name_and_capped_priority() {
 #[tokio::test]
 async fn a_waiting_caller_gets_interim_responses_and_then_its_answer() {
     let config = ServerConfig {
-        interim: Interim::Auto(Duration::from_millis(1)),
+        interim: Interim::On(Duration::from_millis(1)),
         ..ServerConfig::default()
     };
     let front = Front::start_with(config, Stub::builder()).await;

@@ -4,6 +4,7 @@ mod audio;
 mod blobs;
 mod embed;
 mod error;
+mod handle;
 mod infer;
 mod manage;
 mod models;
@@ -14,47 +15,7 @@ mod table;
 mod tags;
 mod vector;
 
-use http::StatusCode;
-
 pub(crate) use blobs::upload;
 pub(crate) use error::{error_body, missing_model};
+pub(crate) use handle::handle;
 pub(crate) use table::{Found, Route, find};
-
-use crate::{gojson::Obj, reply::Reply, router::Call};
-
-/// Answers a request to a route.
-pub(crate) async fn handle(route: Route, call: Call) -> Reply {
-    match route {
-        Route::Root => Reply::new(
-            StatusCode::OK,
-            "text/plain; charset=utf-8",
-            "Ollama is running",
-        ),
-        Route::Version => Reply::json(Obj::new().str("version", &call.core.settings.version).end()),
-        Route::Status => Reply::json(r#"{"cloud":{"disabled":true,"source":"env"}}"#.to_owned()),
-        Route::Me => Reply::error(StatusCode::SERVICE_UNAVAILABLE, "account unavailable"),
-        Route::WebSearch => {
-            let text = "ollama cloud is disabled: web search is unavailable";
-            Reply::error(StatusCode::FORBIDDEN, text)
-        }
-        Route::Recommendations => Reply::json(r#"{"recommendations":[]}"#.to_owned()),
-        Route::Tags => tags::tags(&call),
-        Route::Ps => ps::ps(&call),
-        Route::Show => show::show(&call),
-        Route::Copy => manage::copy(&call),
-        Route::Delete => manage::delete(&call),
-        Route::Pull => progress::pull(&call),
-        Route::Push => progress::push(&call),
-        Route::Create => progress::create(&call),
-        Route::BlobHead => blobs::head(&call),
-        // Uploads are handled before the body is read.
-        Route::BlobUpload => Reply::empty(StatusCode::CREATED),
-        Route::Embed => embed::embed(call).await,
-        Route::Embeddings => embed::embeddings(call).await,
-        Route::V1Embeddings => embed::openai(call).await,
-        Route::Models => models::list(&call),
-        Route::Model => models::one(&call),
-        Route::Transcriptions => audio::transcribe(call).await,
-        Route::Text(api) => infer::infer(api, call).await,
-    }
-}

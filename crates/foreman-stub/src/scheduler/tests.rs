@@ -1,16 +1,18 @@
 //! The scheduler's rules, with paused time and without sockets.
 
-use std::{future::Future, pin::pin, task::Poll};
+use std::{future::Future, pin::pin, sync::Arc, task::Poll, time::Duration};
 
 use futures_util::poll;
+use jiff::Timestamp;
 use tokio::task::JoinSet;
 use tokio::time::{self, Instant};
 
 use super::*;
 use crate::{
-    gate::{Gate, Hold},
-    model::{ModelSpec, Name},
-    record::{LoadReason, Record, RecordMode},
+    clock::Clock,
+    gate::{Gate, Gates, Hold},
+    model::{Model, ModelSpec, Name},
+    record::{EvictionReason, LoadReason, Record, RecordMode, Recorder},
 };
 
 const LOAD: Duration = Duration::from_secs(3);

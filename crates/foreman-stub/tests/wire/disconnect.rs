@@ -18,7 +18,8 @@ async fn gone(stub: &Stub, count: usize) {
             .count()
             == count
     };
-    stub.wait_for("the stub to notice", left).await.unwrap();
+    let noticed = stub.wait_for("the stub to notice", left).await;
+    assert!(noticed.is_ok(), "{noticed:?}");
 }
 
 #[tokio::test]

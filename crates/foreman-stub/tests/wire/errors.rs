@@ -149,14 +149,20 @@ async fn messages_have_their_own_error_object() {
     }
 }
 
-#[tokio::test]
-async fn fields_of_a_chat_are_checked_in_gos_words() {
+/// Sends chats that each have one more field, and compares the errors.
+async fn check_fields(table: &[(&str, u16, &str)]) {
     let stub = stub().await;
-    let think = r#"(must be \"high\", \"medium\", \"low\", \"max\", true, or false)"#;
-    let bad_think = format!("invalid think value: \\\"xx\\\" {think}");
-    let field = "json: cannot unmarshal";
-    let into = "into Go struct field ChatRequest";
-    for (extra, status, text) in [
+    for (extra, status, text) in table {
+        let messages = r#""messages":[{"role":"user","content":"hi"}]"#;
+        let sent = format!(r#"{{"model":"fakeA","stream":false,{messages},{extra}}}"#);
+        let expected = (*status, format!(r#"{{"error":"{text}"}}"#));
+        assert_eq!(said(&stub, "/api/chat", &sent).await, expected, "{extra}");
+    }
+}
+
+#[tokio::test]
+async fn keep_alive_and_logprobs_are_checked_first() {
+    check_fields(&[
         (
             r#""keep_alive":"-1""#,
             400,
@@ -204,7 +210,15 @@ async fn fields_of_a_chat_are_checked_in_gos_words() {
             400,
             r#"\"fakeA\" does not support thinking"#,
         ),
-        (r#""think":"xx""#, 400, &bad_think),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn values_of_the_right_type_may_still_be_wrong() {
+    let think = r#"(must be \"high\", \"medium\", \"low\", \"max\", true, or false)"#;
+    let bad_think = format!("invalid think value: \\\"xx\\\" {think}");
+    check_fields(&[        (r#""think":"xx""#, 400, &bad_think),
         (
             r#""think":1"#,
             400,
@@ -231,6 +245,25 @@ async fn fields_of_a_chat_are_checked_in_gos_words() {
             r#"option \"stop\" must be of an array of strings"#,
         ),
         (
+            r#""messages":[{"role":"user","content":"x","images":["!!!"]}]"#,
+            400,
+            "illegal base64 data at input byte 0",
+        ),
+        (
+            r#""tools":[{"type":"function","function":{"name":"f"}}]"#,
+            400,
+            "registry.ollama.ai/library/fakeA:latest does not support tools",
+        ),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn values_of_a_wrong_type_are_named_in_gos_words() {
+    let field = "json: cannot unmarshal";
+    let into = "into Go struct field ChatRequest";
+    check_fields(&[
+        (
             r#""options":[]"#,
             400,
             &format!("{field} array {into}.options of type map[string]interface {{}}"),
@@ -250,22 +283,9 @@ async fn fields_of_a_chat_are_checked_in_gos_words() {
             400,
             &format!("{field} array {into}.messages.content of type string"),
         ),
-        (
-            r#""messages":[{"role":"user","content":"x","images":["!!!"]}]"#,
-            400,
-            "illegal base64 data at input byte 0",
-        ),
-        (
-            r#""tools":[{"type":"function","function":{"name":"f"}}]"#,
-            400,
-            "registry.ollama.ai/library/fakeA:latest does not support tools",
-        ),
-    ] {
-        let messages = r#""messages":[{"role":"user","content":"hi"}]"#;
-        let sent = format!(r#"{{"model":"fakeA","stream":false,{messages},{extra}}}"#);
-        let expected = (status, format!(r#"{{"error":"{text}"}}"#));
-        assert_eq!(said(&stub, "/api/chat", &sent).await, expected, "{extra}");
-    }
+    ])
+    .await;
+    let stub = stub().await;
     for (sent, text) in [
         (
             "[]",

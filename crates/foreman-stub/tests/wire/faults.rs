@@ -105,7 +105,7 @@ async fn bodies_are_spoiled() {
     };
     let trickle = struck(&stub, fault).await;
     assert!(trickle.chunks.iter().all(|chunk| chunk.len() <= 50));
-    assert!(trickle.body().ends_with("\n") && trickle.complete);
+    assert!(trickle.body().ends_with('\n') && trickle.complete);
     let short = struck(&stub, Fault::ShortBody).await;
     assert_eq!(
         (short.header("Content-Length"), short.complete),

@@ -39,6 +39,29 @@ async fn simple_routes_answer_like_ollama() {
         ),
         (
             "GET",
+            "/api/ps",
+            &format!("200\nContent-Length: 13\n{JSON}\n\n{{\"models\":[]}}"),
+        ),
+        (
+            "POST",
+            "/api/me",
+            &format!("503\nContent-Length: 31\n{JSON}\n\n{{\"error\":\"account unavailable\"}}"),
+        ),
+    ] {
+        assert_eq!(
+            send(&stub, method, path, "").await.shown(),
+            expected,
+            "{method} {path}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn paths_and_methods_that_do_not_exist_are_refused_or_redirected() {
+    let stub = stub().await;
+    for (method, path, expected) in [
+        (
+            "GET",
             "/nope",
             "404\nContent-Length: 18\nContent-Type: text/plain\n\n404 page not found",
         ),
@@ -68,16 +91,6 @@ async fn simple_routes_answer_like_ollama() {
             "//api/tags",
             "307\nContent-Length: 45\nContent-Type: text/html; charset=utf-8\nLocation: /api/tags\n\n\
              <a href=\"/api/tags\">Temporary Redirect</a>.\n\n",
-        ),
-        (
-            "GET",
-            "/api/ps",
-            &format!("200\nContent-Length: 13\n{JSON}\n\n{{\"models\":[]}}"),
-        ),
-        (
-            "POST",
-            "/api/me",
-            &format!("503\nContent-Length: 31\n{JSON}\n\n{{\"error\":\"account unavailable\"}}"),
         ),
     ] {
         assert_eq!(

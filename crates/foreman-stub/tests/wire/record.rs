@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use foreman_stub::{End, Hold, ModelSpec, RecordMode, RecordedBody, Stub};
+use foreman_stub::{End, Hold, ModelSpec, RecordMode, RecordedBody, Stub, StubOptions};
 use pretty_assertions::assert_eq;
 
 use crate::client::{open, post, request, rest, send_with, stub};
@@ -110,12 +110,12 @@ async fn large_bodies_are_kept_as_digests_and_none_without_bodies() {
 struct Lines(Arc<Mutex<Vec<u8>>>);
 
 impl io::Write for Lines {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
         self.0
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .extend(bytes);
-        Ok(bytes.len())
+            .extend(buf);
+        Ok(buf.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -160,4 +160,45 @@ async fn waiting_in_vain_says_what_was_seen() {
         "{text}"
     );
     assert!(text.contains("#1 POST /api/chat fakeA"), "{text}");
+}
+
+#[tokio::test]
+async fn a_stub_takes_over_a_listener_and_options() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let options = StubOptions {
+        models: vec![ModelSpec::chat("fakeA")],
+        tokens: Some(7),
+        max_loaded: Some(1),
+        ..StubOptions::default()
+    };
+
+    let stub = Stub::builder().options(options).start_on(listener).unwrap();
+
+    assert_eq!(stub.address(), address);
+    assert_eq!(post(&stub, "/api/chat", CHAT).await.chunks.len(), 8);
+    let bad = Stub::builder().model(ModelSpec::chat("a b")).start().await;
+    assert_eq!(bad.unwrap_err().to_string(), "invalid model name \"a b\"");
+}
+
+#[tokio::test]
+async fn a_stub_without_models_has_the_default_ones() {
+    let stub = Stub::start().await.unwrap();
+    let named = |model: &str| CHAT.replace("fakeA", model);
+
+    for model in ["llama3.2:1b", "qwen3:0.6b", "gemma3:270m"] {
+        assert_eq!(
+            post(&stub, "/api/chat", &named(model)).await.status,
+            200,
+            "{model}"
+        );
+    }
+    assert!(stub.remove_model("gemma3:270m"));
+    stub.add_model(ModelSpec::chat("new")).unwrap();
+
+    assert_eq!(
+        post(&stub, "/api/chat", &named("gemma3:270m")).await.status,
+        404
+    );
+    assert_eq!(post(&stub, "/api/chat", &named("new")).await.status, 200);
 }

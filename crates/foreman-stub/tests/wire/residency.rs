@@ -1,4 +1,5 @@
 //! The scheduler seen through the API.
+#![expect(clippy::expect_used, reason = "the helper that starts the stub")]
 
 use std::time::Duration;
 
@@ -25,7 +26,7 @@ async fn start(max_loaded: usize, max_queue: usize) -> Stub {
         .utc_offset(2)
         .start()
         .await
-        .unwrap()
+        .expect("a stub starts")
 }
 
 #[tokio::test]

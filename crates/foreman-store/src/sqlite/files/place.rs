@@ -71,7 +71,8 @@ impl Place {
         }
         self.probe()
             .map_err(|source| self.unwritable(dir, source))?;
-        warn_if_wider(dir, 0o700);
+        // The files are private by themselves; whoever may write here could replace them.
+        warn_if_wider(dir, 0o755);
         Ok(())
     }
 
@@ -154,7 +155,7 @@ fn warn_if_wider(path: &Path, wanted: u32) {
             path = %path.display(),
             mode = format!("{mode:03o}"),
             wanted = format!("{wanted:03o}"),
-            "others may read what foreman stores"
+            "others may read or replace what foreman stores"
         );
     }
 }

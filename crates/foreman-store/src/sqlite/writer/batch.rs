@@ -151,6 +151,65 @@ mod tests {
     use rusqlite::ffi;
 
     use super::*;
+    use crate::sqlite::writer::command::Refusal;
+    use crate::sqlite::writer::{Durability, Load};
+
+    /// Writes a row and counts a job, and then ends in a way.
+    struct Row(i64, Ran);
+
+    impl Command for Row {
+        fn load(&self) -> Load {
+            Load {
+                durability: Durability::Durable,
+                bytes: 0,
+            }
+        }
+
+        fn run(&mut self, tx: &mut Tx<'_>) -> Ran {
+            tx.conn
+                .execute("INSERT INTO t VALUES (?1)", [self.0])
+                .unwrap();
+            tx.moved(None, Some(JobState::Queued));
+            self.1
+        }
+
+        fn answer(self: Box<Self>) {}
+
+        fn refuse(self: Box<Self>, _why: &Refusal) {}
+    }
+
+    fn rows_after(commands: [Row; 3]) -> (Result<u64, Fault>, Vec<i64>) {
+        let conn = Connection::open_in_memory().unwrap();
+        conn.execute_batch("CREATE TABLE t (n)").unwrap();
+        let mut group: Vec<Box<dyn Command>> = Vec::new();
+        for command in commands {
+            group.push(Box::new(command));
+        }
+
+        let tx = Tx::new(&conn, QueueCounts::default(), Room::endless());
+        let outcome = run(tx, &mut group).map(|counts| counts.queued);
+
+        assert!(conn.is_autocommit(), "the transaction is over");
+        let mut statement = conn.prepare("SELECT n FROM t ORDER BY n").unwrap();
+        let found = statement.query_map([], |row| row.get(0)).unwrap();
+        (outcome, found.map(Result::unwrap).collect())
+    }
+
+    #[test]
+    fn what_a_refused_command_changed_is_undone_and_no_more() {
+        let (counted, rows) =
+            rows_after([Row(1, Ran::Well), Row(2, Ran::Refused), Row(3, Ran::Well)]);
+
+        assert_eq!((counted, rows), (Ok(2), vec![1, 3]));
+    }
+
+    #[test]
+    fn a_full_disk_undoes_the_whole_transaction() {
+        let (counted, rows) = rows_after([Row(1, Ran::Well), Row(2, Ran::Full), Row(3, Ran::Well)]);
+
+        assert!(matches!(counted, Err(Fault::Full(_))), "{counted:?}");
+        assert_eq!(rows, Vec::<i64>::new());
+    }
 
     fn failure(code: i32) -> rusqlite::Error {
         rusqlite::Error::SqliteFailure(ffi::Error::new(code), None)

@@ -107,6 +107,15 @@ impl Intake {
 }
 
 impl Room {
+    /// As much as there can be.
+    #[cfg(test)]
+    pub(super) const fn endless() -> Self {
+        Self {
+            closed: None,
+            left: u64::MAX,
+        }
+    }
+
     /// Takes room for a new job, or says why there is none.
     pub(super) fn take(&mut self, bytes: u64) -> Result<(), String> {
         if let Some(reason) = &self.closed {
