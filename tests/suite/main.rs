@@ -9,11 +9,13 @@ mod callers;
 mod check;
 mod mission;
 mod outage;
+mod parity;
 mod passthrough;
 mod restart;
 mod shutdown;
 mod surface;
 mod tidy;
+mod traps;
 
 use foreman_tests::Builder;
 use serde_json::Value;

@@ -42,6 +42,14 @@ pub struct Job {
     pub usage: Option<Usage>,
 }
 
+impl Job {
+    /// Returns how long the job waited, from its acceptance to its last claim; zero before the first.
+    pub fn queued(&self) -> Duration {
+        self.claimed_at
+            .map_or(Duration::ZERO, |at| at.since(self.created_at))
+    }
+}
+
 /// What the target reported about the work it did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Usage {

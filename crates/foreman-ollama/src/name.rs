@@ -51,24 +51,22 @@ impl ModelName {
     ///
     /// What Ollama would refuse.
     pub fn parse(text: &str) -> Result<Self, NameError> {
-        let text = text.trim();
-        if text.is_empty() {
-            return Err(NameError::Required);
-        }
-        let (base, suffix) = split_source(text);
-        if suffix.is_some() && split_source(&base).1.is_some() {
-            return Err(NameError::ConflictingSource(text.to_owned()));
-        }
-        let parts = Parts::parse(&base)?;
-        let source = match suffix {
-            None => Source::Unspecified,
-            Some(Suffix::Local) => Source::Local,
-            Some(Suffix::Cloud) => Source::Cloud,
-        };
+        let (parts, source) = taken_apart(text)?;
         Ok(Self {
-            canonical: parts.canonical(source),
+            canonical: parts.shortest(source).to_ascii_lowercase(),
             source,
         })
+    }
+
+    /// Returns a name as Ollama shows it: the shortest equal one, always with its tag, its letters
+    /// as they are.
+    ///
+    /// # Errors
+    ///
+    /// What Ollama would refuse.
+    pub fn shown(text: &str) -> Result<String, NameError> {
+        let (parts, source) = taken_apart(text)?;
+        Ok(parts.shortest(source))
     }
 
     /// Returns the shortest equal name, lower-cased and always with its tag.
@@ -133,6 +131,24 @@ enum Suffix {
     Cloud,
 }
 
+fn taken_apart(text: &str) -> Result<(Parts, Source), NameError> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Err(NameError::Required);
+    }
+    let (base, suffix) = split_source(text);
+    if suffix.is_some() && split_source(&base).1.is_some() {
+        return Err(NameError::ConflictingSource(text.to_owned()));
+    }
+    let parts = Parts::parse(&base)?;
+    let source = match suffix {
+        None => Source::Unspecified,
+        Some(Suffix::Local) => Source::Local,
+        Some(Suffix::Cloud) => Source::Cloud,
+    };
+    Ok((parts, source))
+}
+
 /// Takes `:local`, `:cloud` or the `-cloud` at the end of a tag off a name.
 fn split_source(text: &str) -> (String, Option<Suffix>) {
     let Some((base, last)) = text.rsplit_once(':') else {
@@ -184,18 +200,23 @@ impl Parts {
             return Err(NameError::Invalid);
         }
         Ok(Self {
-            host: host.map(str::to_ascii_lowercase),
-            namespace: namespace.map(str::to_ascii_lowercase),
-            model: model.to_ascii_lowercase(),
-            tag: tag.map(str::to_ascii_lowercase),
+            host: host.map(str::to_owned),
+            namespace: namespace.map(str::to_owned),
+            model: model.to_owned(),
+            tag: tag.map(str::to_owned),
         })
     }
 
-    fn canonical(&self, source: Source) -> String {
+    /// Writes the name without what goes without saying, but with its tag.
+    fn shortest(&self, source: Source) -> String {
         let namespace = self.namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE);
         let place = match self.host.as_deref() {
-            Some(host) if host != DEFAULT_HOST => format!("{host}/{namespace}/"),
-            Some(_) | None if namespace != DEFAULT_NAMESPACE => format!("{namespace}/"),
+            Some(host) if !host.eq_ignore_ascii_case(DEFAULT_HOST) => {
+                format!("{host}/{namespace}/")
+            }
+            Some(_) | None if !namespace.eq_ignore_ascii_case(DEFAULT_NAMESPACE) => {
+                format!("{namespace}/")
+            }
             Some(_) | None => String::new(),
         };
         let model = &self.model;
@@ -276,6 +297,12 @@ mod tests {
     )]
     fn a_bad_name_is_refused_in_ollamas_words(#[case] text: &str, #[case] message: &str) {
         assert_eq!(ModelName::parse(text).unwrap_err().to_string(), message);
+    }
+
+    #[test]
+    fn a_name_is_shown_with_its_own_letters() {
+        assert_eq!(ModelName::shown("Library/LLama3").unwrap(), "LLama3:latest");
+        assert_eq!(ModelName::shown("Me/LLama3:8B").unwrap(), "Me/LLama3:8B");
     }
 
     #[test]

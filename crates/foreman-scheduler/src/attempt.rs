@@ -106,7 +106,17 @@ impl Dispatch<'_> {
         if !status.is_success() {
             return self.refusal(status, &headers, body).await;
         }
-        match Framing::of(&headers) {
+        let framing = match self.claimed.job.endpoint {
+            // One text, whatever the target calls it: inside, it is the answer of a stream.
+            Endpoint::V1AudioTranscriptions => Framing::Opaque,
+            Endpoint::Chat
+            | Endpoint::Generate
+            | Endpoint::V1ChatCompletions
+            | Endpoint::V1Completions
+            | Endpoint::V1Responses
+            | Endpoint::V1Messages => Framing::of(&headers),
+        };
+        match framing {
             framing @ (Framing::Ndjson | Framing::Sse) => {
                 self.stream((status, &headers), framing, body).await
             }
@@ -166,7 +176,7 @@ impl Dispatch<'_> {
         (status, headers): (StatusCode, &HeaderMap),
         mut body: TargetStream,
     ) -> Result<Attempt, JobFailure> {
-        if is_html(headers) {
+        if has_type(headers, b"text/html") {
             let message = "target answered a web page in place of an answer";
             return Err(JobFailure::new(FailureKind::BadResponse, message));
         }
@@ -176,6 +186,10 @@ impl Dispatch<'_> {
             head: Some(answer_head(status, headers)),
             last: Some(text.clone()),
         };
+        if text.is_empty() && !has_type(headers, b"text/plain") {
+            // A transcription that broke leaves nothing; one of silence has the type of its text.
+            return Ok(Attempt::incomplete(None));
+        }
         let mut marks = EndingDetector::new(api_of(self.claimed.job.endpoint), false);
         marks.feed(&text);
         Ok(match marks.finish() {
@@ -249,6 +263,7 @@ impl Dispatch<'_> {
             spool.open(Opening {
                 head: head.clone(),
                 attempt: self.claimed.job.progress.attempt,
+                queued: self.claimed.job.queued(),
                 failure: None,
             });
         }
@@ -327,10 +342,10 @@ fn answer_head(status: StatusCode, headers: &HeaderMap) -> AnswerHead {
     }
 }
 
-fn is_html(headers: &HeaderMap) -> bool {
+fn has_type(headers: &HeaderMap, content_type: &[u8]) -> bool {
     headers
         .get(header::CONTENT_TYPE)
-        .is_some_and(|value| value.as_bytes().starts_with(b"text/html"))
+        .is_some_and(|value| value.as_bytes().starts_with(content_type))
 }
 
 fn usage(reported: foreman_ollama::Usage) -> Usage {

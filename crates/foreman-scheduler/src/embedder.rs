@@ -7,13 +7,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use foreman_ollama::{Inventory, ModelName, OllamaClient, TargetError};
+use foreman_ollama::{Inventory, InventorySnapshot, ModelName, OllamaClient, TargetError};
 use serde_json::json;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use crate::classify;
+use crate::handle::Shared;
+use crate::pinned::needs_pin;
 
 /// Loading an embedding model takes seconds; one that takes longer is left to the next occasion.
 const PATIENCE: Duration = Duration::from_mins(5);
@@ -27,6 +29,7 @@ const MAX_ANSWER: usize = 4 * 1024 * 1024;
 /// Keeps one model resident.
 pub(crate) struct Embedder {
     pub(crate) model: String,
+    pub(crate) shared: Arc<Shared>,
     pub(crate) client: Arc<dyn OllamaClient>,
     pub(crate) inventory: Inventory,
     /// Rung after each swap: the embedder may have been evicted.
@@ -34,9 +37,12 @@ pub(crate) struct Embedder {
 }
 
 impl Embedder {
-    /// Warms at start, after every recovery of the target, and when a swap evicted the embedder.
+    /// Warms at start, after every recovery of the target, when a swap evicted the embedder, and when
+    /// a poll shows that it is not pinned any more: direct requests pass unread, with whatever they
+    /// wish.
     pub(crate) async fn run(self, stop: CancellationToken) {
         let mut changes = self.inventory.subscribe();
+        let mut before = self.inventory.snapshot();
         // `recoveries` of the target's life in which the embedder was warmed last.
         let mut warmed = None;
         loop {
@@ -46,15 +52,32 @@ impl Embedder {
                 && self.warm().await
             {
                 warmed = Some(life);
+                // A poll that began before says nothing of what was done since.
+                changes.mark_unchanged();
+                continue;
             }
             let retry = life.is_some() && warmed != life;
             tokio::select! {
                 () = stop.cancelled() => return,
-                change = changes.changed() => if change.is_err() { return },
+                change = changes.changed() => {
+                    if change.is_err() {
+                        return;
+                    }
+                    let now = self.inventory.snapshot();
+                    if self.lost_its_pin(&before, &now) {
+                        warmed = None;
+                    }
+                    before = now;
+                }
                 () = self.swapped.notified() => if self.was_evicted().await { warmed = None },
                 () = tokio::time::sleep(AGAIN), if retry => {}
             }
         }
+    }
+
+    fn lost_its_pin(&self, before: &InventorySnapshot, now: &InventorySnapshot) -> bool {
+        let busy = self.shared.running().is_some();
+        ModelName::parse(&self.model).is_ok_and(|name| needs_pin(&name, before, now, busy))
     }
 
     /// Returns which life of the target this is; none while it is away.

@@ -12,11 +12,15 @@ use foreman_store::{
 };
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
+use tracing::info;
 
 use crate::keep_alive::Unloading;
-use crate::live::LiveJobs;
+use crate::live::{CallerFull, Entry, LiveJobs};
+use crate::pinned::Pinned;
+use crate::resend::RequestKey;
+use crate::spool::Ending;
 use crate::status::Status;
-use crate::{Ticket, WhenCallerLeaves};
+use crate::{Parts, Resendable, SchedulerConfig, Ticket, WhenCallerLeaves};
 
 /// A request to be done as a job.
 #[derive(Debug, Clone)]
@@ -41,6 +45,11 @@ pub struct NewRequest {
     pub body: Bytes,
     /// The key under which a repetition finds this job.
     pub idempotency: Option<IdempotencyKey>,
+    /// What a client library says that sends lost requests again by itself.
+    pub resendable: Option<Resendable>,
+    /// More waiting jobs than this of its caller are refused; those of former lives of the process
+    /// do not count.
+    pub max_queued: Option<u64>,
 }
 
 /// What became of a submitted request.
@@ -48,7 +57,8 @@ pub struct NewRequest {
 pub enum Submitted {
     /// A new job; the caller waits at it.
     New(Ticket),
-    /// The job of an earlier request with the same key; the caller waits at it too.
+    /// The job of an earlier request with the same key, or of the same request that is sent again;
+    /// the caller waits at it too.
     Attached(Ticket),
     /// The job of an earlier request with the same key has ended: its answer is in the store.
     Ended(Box<Job>),
@@ -60,6 +70,12 @@ pub enum SubmitError {
     /// As many jobs wait as may.
     #[error("queue is full: {waiting} jobs wait")]
     QueueFull {
+        /// How many wait.
+        waiting: u64,
+    },
+    /// As many jobs of this caller wait as may.
+    #[error("queue is full for this caller: {waiting} of its jobs wait")]
+    CallerQueueFull {
         /// How many wait.
         waiting: u64,
     },
@@ -95,6 +111,8 @@ pub(crate) struct Shared {
     pub(crate) status: watch::Sender<Status>,
     /// Models to be unloaded when their drain ends; one entry per model.
     unloads: Mutex<Vec<Unloading>>,
+    /// The model that no caller unloads.
+    pinned: Option<Pinned>,
 }
 
 /// What is to be done about a wish to unload a model.
@@ -102,7 +120,7 @@ pub(crate) struct Shared {
 pub enum Unload {
     /// Nothing runs on it or waits for it: the wish can be passed on.
     Now,
-    /// It is noted, and done when the drain of that model ends.
+    /// It is noted, and done when the drain of that model ends; for the embedding model never.
     Deferred,
 }
 
@@ -114,24 +132,37 @@ pub struct SchedulerHandle {
 
 impl Shared {
     pub(crate) fn new(
-        (store, clock, random): (Arc<dyn QueueStore>, Arc<dyn Clock>, Arc<dyn Random>),
+        parts: &Parts,
         live: LiveJobs,
-        max_queue: u64,
+        config: &SchedulerConfig,
         draining: CancellationToken,
     ) -> Self {
+        let inventory = parts.inventory.clone();
+        let embed_model = config.embed_model.as_deref();
         Self {
-            store,
-            clock,
-            random,
+            store: Arc::clone(&parts.store),
+            clock: Arc::clone(&parts.clock),
+            random: Arc::clone(&parts.random),
             live,
             ready: Notify::new(),
             due: Notify::new(),
             accepting: AtomicU64::new(0),
-            max_queue,
+            max_queue: config.max_queue,
             draining,
             status: watch::Sender::new(Status::default()),
             unloads: Mutex::default(),
+            pinned: embed_model.and_then(|model| Pinned::new(model, inventory)),
         }
+    }
+
+    /// Returns the running job.
+    pub(crate) fn running(&self) -> Option<JobId> {
+        self.status.borrow().running.as_ref().map(|job| job.id)
+    }
+
+    /// Tells whether the runner holds the model that stays loaded.
+    pub(crate) fn pins(&self, runner: &RunnerKey) -> bool {
+        self.pinned.as_ref().is_some_and(|pinned| pinned.is(runner))
     }
 
     /// Takes the wishes to unload this runner's model.
@@ -151,6 +182,16 @@ impl Shared {
     }
 }
 
+impl NewRequest {
+    fn resend_key(&self) -> Option<RequestKey> {
+        self.resendable.map(|resendable| RequestKey {
+            caller: self.caller.clone(),
+            endpoint: self.endpoint,
+            body_hash: resendable.body_hash,
+        })
+    }
+}
+
 impl SchedulerHandle {
     /// Makes a request durable as a job and lets the caller wait at it.
     ///
@@ -167,10 +208,24 @@ impl SchedulerHandle {
         if shared.draining.is_cancelled() {
             return Err(SubmitError::ShuttingDown);
         }
+        let resend = request.resend_key();
+        if let Some(ticket) = self.take_over(&request, resend.as_ref()) {
+            return Ok(Submitted::Attached(ticket));
+        }
         let _admission = self.admit()?;
         let now = shared.clock.now();
         let id = JobId::generate(now, shared.random.as_ref());
-        let mut attachment = shared.live.enter(id, request.when_caller_leaves);
+        let entry = Entry {
+            id,
+            caller: request.caller.as_deref().map(Box::from),
+            resend: resend.map(Box::new),
+            when_caller_leaves: request.when_caller_leaves,
+        };
+        let entered = shared
+            .live
+            .enter(entry, request.max_queued, shared.running());
+        let mut attachment =
+            entered.map_err(|CallerFull { waiting }| SubmitError::CallerQueueFull { waiting })?;
         let expires_at = request.expires_in.map(|wait| now.saturating_add(wait));
         let job = NewJob {
             id,
@@ -190,7 +245,10 @@ impl SchedulerHandle {
         let accepted = shared.store.accept(job).await;
         if !matches!(accepted, Ok(Accepted::New { .. })) {
             attachment.finish();
-            shared.live.remove(id);
+            if let Some(live) = shared.live.remove(id) {
+                // The same request, sent again meanwhile, waits for what never came to be.
+                live.spool.end(None, Ending::Unknown, 0);
+            }
         }
         match accepted {
             Ok(Accepted::New { .. }) => {
@@ -223,6 +281,9 @@ impl SchedulerHandle {
     ///
     /// What the store says.
     pub async fn unload(&self, model: &str, runner: &RunnerKey) -> Result<Unload, StoreError> {
+        if self.shared.pins(runner) {
+            return Ok(Unload::Deferred);
+        }
         let status = self.status();
         let current = status.runner.filter(|it| it.weights() == runner.weights());
         let runs = status.running.is_some() && current.is_some();
@@ -261,10 +322,16 @@ impl SchedulerHandle {
             Some(attachment) => Submitted::Attached(Ticket::new(attachment)),
             None if job.progress.state.is_terminal() => Submitted::Ended(job),
             // It waits since before the last restart, without a caller.
-            None => Submitted::Attached(Ticket::new(
-                self.shared.live.enter(job.id, WhenCallerLeaves::Finish),
-            )),
+            None => Submitted::Attached(Ticket::new(self.shared.live.revive(&job))),
         }
+    }
+
+    /// Gives the sender of a request that was sent before the place of the first sending.
+    fn take_over(&self, request: &NewRequest, key: Option<&RequestKey>) -> Option<Ticket> {
+        request.resendable.filter(|it| it.is_resend)?;
+        let ticket = Ticket::new(self.shared.live.take_over(key?)?);
+        info!(job = %ticket.id(), model = request.model, "a request that was sent again finds its job");
+        Some(ticket)
     }
 
     fn admit(&self) -> Result<Admission<'_>, SubmitError> {

@@ -1,14 +1,18 @@
 //! Cancels the jobs of callers that have left.
 
+use std::future::pending;
 use std::sync::Arc;
+use std::time::Duration;
 
 use foreman_job::JobId;
 use foreman_store::{StoreError, Withdrawal};
 use futures_util::future::join_all;
 use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use crate::grace::{Graces, Left, grace};
 use crate::handle::Shared;
 use crate::spool::Ending;
 use crate::transition;
@@ -17,26 +21,55 @@ use crate::transition;
 /// comes together in one group.
 const BATCH: usize = 512;
 
-/// Cancels each job whose last caller left, until the scheduler ends.
+/// Cancels each job whose last caller left, until the scheduler ends; one whose request may be sent
+/// again by itself after a short grace only.
 pub(crate) async fn run(
     shared: Arc<Shared>,
     mut left: mpsc::UnboundedReceiver<JobId>,
     stop: CancellationToken,
 ) {
     let mut batch = Vec::with_capacity(BATCH);
+    let mut graces = Graces::default();
     loop {
         tokio::select! {
             biased; // What has arrived is handled before the end is noticed.
             count = left.recv_many(&mut batch, BATCH) => if count == 0 { return },
             () = stop.cancelled() => return,
+            () = end_of(graces.next()) => {}
         }
+        let now = Instant::now();
+        batch.retain(|id| match grace_of(&shared, *id) {
+            Some(grace) => {
+                graces.put(*id, now + grace);
+                false
+            }
+            None => true,
+        });
+        batch.extend(graces.take_ended(now));
         join_all(batch.drain(..).map(|id| leave(&shared, id))).await;
     }
 }
 
+/// Waits for the end of a grace; for ever where there is none.
+async fn end_of(grace: Option<Instant>) {
+    match grace {
+        Some(end) => sleep_until(end).await,
+        None => pending().await,
+    }
+}
+
+fn grace_of(shared: &Shared, id: JobId) -> Option<Duration> {
+    let job = shared.live.get(id)?;
+    grace(Left {
+        resendable: job.is_resendable(),
+        runs: shared.running() == Some(id),
+        answered: job.spool.is_open(),
+    })
+}
+
 async fn leave(shared: &Shared, id: JobId) {
-    // Another caller with the same key may have come in the meantime.
-    if shared.live.get(id).is_some_and(|job| job.has_caller()) {
+    // Another caller may have come in the meantime.
+    if !shared.live.give_up(id) {
         return;
     }
     if let Err(error) = withdraw(shared, id, "caller left").await {

@@ -5,16 +5,20 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use foreman_job::{JobId, JobState};
+use foreman_job::{Job, JobId, JobState};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use crate::resend::{RequestKey, Resends};
 use crate::spool::{Ending, Spool};
 
 /// A job as this process knows it beyond what the store knows: who waits, and the output so far.
 #[derive(Debug)]
 pub(crate) struct LiveJob {
     pub(crate) id: JobId,
+    caller: Option<Box<str>>,
+    /// By what a resend finds it.
+    resend: Option<Box<RequestKey>>,
     pub(crate) spool: Spool,
     /// Set when the run must stop: somebody asked to cancel it, or its caller left.
     pub(crate) cancel: CancellationToken,
@@ -41,15 +45,58 @@ pub enum WhenCallerLeaves {
 /// so they can read on after it left.
 #[derive(Debug, Clone)]
 pub(crate) struct LiveJobs {
-    jobs: Arc<Mutex<BTreeMap<JobId, Arc<LiveJob>>>>,
+    state: Arc<Mutex<State>>,
     /// Unbounded, since it is written from `drop`; each live job is in it at most once per caller.
     leaving: mpsc::UnboundedSender<JobId>,
 }
 
+#[derive(Debug, Default)]
+struct State {
+    jobs: BTreeMap<JobId, Arc<LiveJob>>,
+    resends: Resends,
+    /// How many of the jobs each caller has.
+    callers: BTreeMap<Box<str>, u64>,
+}
+
+/// A job that is about to be live.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) id: JobId,
+    pub(crate) caller: Option<Box<str>>,
+    pub(crate) resend: Option<Box<RequestKey>>,
+    pub(crate) when_caller_leaves: WhenCallerLeaves,
+}
+
+/// As many jobs of one caller wait as may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct CallerFull {
+    pub(crate) waiting: u64,
+}
+
+impl Entry {
+    /// A job that was accepted before, whose caller waits no more.
+    fn of(job: &Job) -> Self {
+        Self {
+            id: job.id,
+            caller: job.caller.as_deref().map(Box::from),
+            resend: None,
+            when_caller_leaves: WhenCallerLeaves::Finish,
+        }
+    }
+}
+
 impl LiveJob {
-    fn new(id: JobId, when_caller_leaves: WhenCallerLeaves) -> Self {
+    fn new(entry: Entry) -> Self {
+        let Entry {
+            id,
+            caller,
+            resend,
+            when_caller_leaves,
+        } = entry;
         Self {
             id,
+            caller,
+            resend,
             spool: Spool::default(),
             cancel: CancellationToken::new(),
             attached: AtomicU32::new(0),
@@ -82,6 +129,11 @@ impl LiveJob {
         }
     }
 
+    /// Tells whether its request may be sent again by itself.
+    pub(crate) const fn is_resendable(&self) -> bool {
+        self.resend.is_some()
+    }
+
     fn is_kept(&self) -> bool {
         self.kept.load(Ordering::Acquire)
     }
@@ -91,46 +143,95 @@ impl LiveJobs {
     /// Makes an empty set; ids of jobs whose last caller left arrive at the receiver.
     pub(crate) fn new() -> (Self, mpsc::UnboundedReceiver<JobId>) {
         let (leaving, left) = mpsc::unbounded_channel();
-        let jobs = Arc::default();
-        (Self { jobs, leaving }, left)
+        let state = Arc::default();
+        (Self { state, leaving }, left)
     }
 
-    /// Adds a job that is about to be accepted, with its first caller.
-    pub(crate) fn enter(&self, id: JobId, when_caller_leaves: WhenCallerLeaves) -> Attachment {
-        let job = Arc::new(LiveJob::new(id, when_caller_leaves));
-        self.lock().insert(id, Arc::clone(&job));
+    /// Adds a job that is about to be accepted, with its first caller, unless its caller has as many
+    /// waiting ones as it may; the running one does not count.
+    pub(crate) fn enter(
+        &self,
+        entry: Entry,
+        most: Option<u64>,
+        running: Option<JobId>,
+    ) -> Result<Attachment, CallerFull> {
+        let mut state = self.lock();
+        if let (Some(caller), Some(most)) = (&entry.caller, most) {
+            let waiting = state.waiting(caller, running);
+            if waiting >= most {
+                return Err(CallerFull { waiting });
+            }
+        }
+        let job = state.add(entry);
+        drop(state);
+        Ok(Attachment::new(job, self.leaving.clone()))
+    }
+
+    /// Attaches a caller to a job that was accepted before the last restart.
+    pub(crate) fn revive(&self, job: &Job) -> Attachment {
+        let job = self.lock().add(Entry::of(job));
         Attachment::new(job, self.leaving.clone())
     }
 
     /// Attaches one more caller to a job, if it is live.
     pub(crate) fn attach(&self, id: JobId) -> Option<Attachment> {
-        let job = self.lock().get(&id).map(Arc::clone)?;
+        let job = self.lock().jobs.get(&id).map(Arc::clone)?;
         Some(Attachment::new(job, self.leaving.clone()))
     }
 
+    /// Attaches the sender of a request that was sent before to the job of the first sending.
+    ///
+    /// A caller that is still there stays attached: it is not sure to be the same, where callers
+    /// have no names.
+    pub(crate) fn take_over(&self, key: &RequestKey) -> Option<Attachment> {
+        let state = self.lock();
+        let is_left = |id| state.jobs.get(&id).is_some_and(|job| !job.has_caller());
+        let id = state.resends.find(key, is_left)?;
+        let job = state.jobs.get(&id).map(Arc::clone)?;
+        // Attached under the lock: nobody gives the job up in between.
+        let attachment = Attachment::new(job, self.leaving.clone());
+        drop(state);
+        Some(attachment)
+    }
+
+    /// Decides that a job is given up, unless somebody wants it: no resend finds it any more.
+    pub(crate) fn give_up(&self, id: JobId) -> bool {
+        let mut state = self.lock();
+        let Some(job) = state.jobs.get(&id).map(Arc::clone) else {
+            return true;
+        };
+        if job.has_caller() || job.is_kept() {
+            return false;
+        }
+        if let Some(key) = &job.resend {
+            state.resends.remove(key, id);
+        }
+        true
+    }
+
     /// Returns the job for its run; one that nobody waits for is added.
-    pub(crate) fn for_run(&self, id: JobId) -> Arc<LiveJob> {
-        Arc::clone(
-            self.lock()
-                .entry(id)
-                .or_insert_with(|| Arc::new(LiveJob::new(id, WhenCallerLeaves::Finish))),
-        )
+    pub(crate) fn for_run(&self, job: &Job) -> Arc<LiveJob> {
+        let mut state = self.lock();
+        match state.jobs.get(&job.id) {
+            Some(live) => Arc::clone(live),
+            None => state.add(Entry::of(job)),
+        }
     }
 
     /// Returns the job, if it is live.
     pub(crate) fn get(&self, id: JobId) -> Option<Arc<LiveJob>> {
-        self.lock().get(&id).map(Arc::clone)
+        self.lock().jobs.get(&id).map(Arc::clone)
     }
 
     /// Takes out a job that is terminal, or never was accepted.
     pub(crate) fn remove(&self, id: JobId) -> Option<Arc<LiveJob>> {
-        self.lock().remove(&id)
+        self.lock().remove(id)
     }
 
     /// Tells the callers of all jobs but the running one that foreman shuts down; the jobs stay
     /// queued.
     pub(crate) fn shut_down(&self, running: Option<JobId>) {
-        for job in self.lock().values() {
+        for job in self.lock().jobs.values() {
             if Some(job.id) != running {
                 job.keep();
                 job.spool.end(None, Ending::ShuttingDown, 0);
@@ -138,8 +239,47 @@ impl LiveJobs {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<JobId, Arc<LiveJob>>> {
-        self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn add(&mut self, entry: Entry) -> Arc<LiveJob> {
+        let job = Arc::new(LiveJob::new(entry));
+        if let Some(key) = &job.resend {
+            self.resends.add(RequestKey::clone(key), job.id);
+        }
+        if let Some(caller) = &job.caller {
+            *self.callers.entry(caller.clone()).or_default() += 1;
+        }
+        // An id is fresh, or was looked for under the same lock.
+        self.jobs.insert(job.id, Arc::clone(&job));
+        job
+    }
+
+    fn remove(&mut self, id: JobId) -> Option<Arc<LiveJob>> {
+        let job = self.jobs.remove(&id)?;
+        if let Some(key) = &job.resend {
+            self.resends.remove(key, id);
+        }
+        if let Some(caller) = &job.caller
+            && let Some(count) = self.callers.get_mut(caller)
+        {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                self.callers.remove(caller);
+            }
+        }
+        Some(job)
+    }
+
+    fn waiting(&self, caller: &str, running: Option<JobId>) -> u64 {
+        let all = self.callers.get(caller).copied().unwrap_or_default();
+        let runs = running
+            .and_then(|id| self.jobs.get(&id))
+            .is_some_and(|job| job.caller.as_deref() == Some(caller));
+        all.saturating_sub(u64::from(runs))
     }
 }
 

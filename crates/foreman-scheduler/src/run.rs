@@ -4,8 +4,8 @@ use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
-use foreman_job::{FailureKind, JobFailure, JobState};
-use foreman_ollama::RequestHead;
+use foreman_job::{FailureKind, JobFailure, JobState, RunnerKey};
+use foreman_ollama::{KeepAlive, RequestHead};
 use foreman_store::Claimed;
 use futures_util::FutureExt;
 use tokio_util::sync::CancellationToken;
@@ -32,7 +32,7 @@ impl Worker {
         let dispatch = Dispatch {
             client: self.client.as_ref(),
             deadlines: self.deadlines(),
-            keep_alive: &self.config.keep_alive,
+            keep_alive: self.keep_alive_of(&claimed.job.runner),
             max_output: self.config.max_output,
             claimed,
             head,
@@ -55,6 +55,14 @@ impl Worker {
             () = self.force.cancelled() => Attempt::Released,
             () = self.wish_to_stop(claimed, live, swap, &started) => Attempt::Aborted,
             never = noting => match never {},
+        }
+    }
+
+    fn keep_alive_of(&self, runner: &RunnerKey) -> &KeepAlive {
+        if self.shared.pins(runner) {
+            &KeepAlive::Forever
+        } else {
+            &self.config.keep_alive
         }
     }
 

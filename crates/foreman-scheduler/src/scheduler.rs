@@ -79,11 +79,7 @@ impl Scheduler {
     /// Puts a scheduler together; nothing runs yet.
     pub fn new(parts: Parts, config: SchedulerConfig, shutdown: Shutdown) -> Self {
         let (live, left) = LiveJobs::new();
-        let store = Arc::clone(&parts.store);
-        let clock = Arc::clone(&parts.clock);
-        let random = Arc::clone(&parts.random);
-        let draining = shutdown.drain.clone();
-        let shared = Shared::new((store, clock, random), live, config.max_queue, draining);
+        let shared = Shared::new(&parts, live, &config, shutdown.drain.clone());
         Self {
             shared: Arc::new(shared),
             left,
@@ -142,6 +138,7 @@ impl Scheduler {
         if let Some(model) = self.config.embed_model.clone() {
             let embedder = Embedder {
                 model,
+                shared: Arc::clone(&shared),
                 client: Arc::clone(&self.parts.client),
                 inventory: self.parts.inventory.clone(),
                 swapped: Arc::clone(&worker.swapped),
@@ -202,8 +199,7 @@ impl Scheduler {
 /// Tells waiting callers, at the beginning of the shutdown, that their jobs stay in the queue.
 async fn farewell(shared: Arc<Shared>, stop: CancellationToken) -> Result<(), StoreError> {
     shared.draining.cancelled().await;
-    let running = shared.status.borrow().running.as_ref().map(|job| job.id);
-    shared.live.shut_down(running);
+    shared.live.shut_down(shared.running());
     let waiting = shared.store.counts().queued;
     if waiting > 0 {
         warn!(waiting, "shutting down; waiting jobs run after the restart");

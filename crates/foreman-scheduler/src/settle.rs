@@ -163,7 +163,7 @@ impl Worker {
         match job.progress.state {
             JobState::Done | JobState::Failed => {
                 self.shared.live.remove(job.id);
-                live.conclude(attempt, verdict.closing, verdict.failure);
+                live.conclude(job, verdict.closing, verdict.failure);
             }
             JobState::Cancelled => {
                 self.shared.live.remove(job.id);
@@ -196,7 +196,8 @@ impl Verdict {
 
 impl LiveJob {
     /// Publishes the end of the job, with what was held back of its answer.
-    fn conclude(&self, attempt: u32, closing: Option<Closing>, failure: Option<JobFailure>) {
+    fn conclude(&self, job: &Job, closing: Option<Closing>, failure: Option<JobFailure>) {
+        let attempt = job.progress.attempt;
         let Some(Closing { head, last }) = closing else {
             let ending = failure.map_or(Ending::Complete, Ending::Failed);
             self.spool.end(None, ending, attempt);
@@ -206,6 +207,7 @@ impl LiveJob {
             self.spool.open(Opening {
                 head,
                 attempt,
+                queued: job.queued(),
                 failure,
             });
         }

@@ -5,6 +5,7 @@
 //! follows it.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use foreman_job::{FailureKind, JobFailure};
@@ -18,6 +19,8 @@ pub struct Opening {
     pub head: AnswerHead,
     /// Failed attempts before this answer.
     pub attempt: u32,
+    /// How long the job waited, from its acceptance to the claim that led to this answer.
+    pub queued: Duration,
     /// Why the job failed, where the answer is the target's own refusal.
     pub failure: Option<JobFailure>,
 }
@@ -167,6 +170,16 @@ impl Spool {
             .map(|(ending, attempt)| Item::Ending(ending, attempt))
     }
 
+    fn has(&self, cursor: &Cursor) -> bool {
+        let state = self.lock();
+        let more = if cursor.opened {
+            cursor.generation != state.generation || state.chunks.len() > cursor.chunk
+        } else {
+            state.opening.is_some()
+        };
+        more || state.ending.is_some()
+    }
+
     /// Waits for the item at the cursor, and moves on.
     ///
     /// # Cancel safety
@@ -174,12 +187,22 @@ impl Spool {
     /// The cursor moves only when an item is returned.
     pub(crate) async fn next(&self, cursor: &mut Cursor) -> Item {
         loop {
+            self.ready(cursor).await;
+            if let Some(item) = self.take(cursor) {
+                return item;
+            }
+        }
+    }
+
+    /// Waits until there is an item at the cursor.
+    pub(crate) async fn ready(&self, cursor: &Cursor) {
+        loop {
             // Interest is registered before the look, so that no wake-up falls between the two.
             let changed = self.changed.notified();
             tokio::pin!(changed);
             changed.as_mut().enable();
-            if let Some(item) = self.take(cursor) {
-                return item;
+            if self.has(cursor) {
+                return;
             }
             changed.await;
         }
@@ -212,6 +235,7 @@ mod tests {
                 headers: Vec::new(),
             },
             attempt: 0,
+            queued: Duration::ZERO,
             failure: None,
         }
     }

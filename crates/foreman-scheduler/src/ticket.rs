@@ -50,6 +50,13 @@ impl Ticket {
         self.attachment.job().id
     }
 
+    /// Waits until [`first`](Self::first) has something to give.
+    ///
+    /// Waiting like this costs the least memory.
+    pub async fn ready(&self) {
+        self.attachment.job().spool.ready(&self.cursor).await;
+    }
+
     /// Waits until the answer begins or the job ends without one.
     ///
     /// # Cancel safety

@@ -112,7 +112,7 @@ impl Worker {
         let span = info_span!("job", job.id = %job.id, model = job.model);
         transition::log(job, foreman_job::JobState::Queued, reason.as_str());
         let head = head_of(&claimed);
-        let live = self.shared.live.for_run(job.id);
+        let live = self.shared.live.for_run(job);
         let swap = if self.residency.has(&job.runner) {
             Swap::None
         } else {
@@ -141,7 +141,9 @@ impl Worker {
         match settled {
             Ok(job) => {
                 self.metrics.settled(&job, took);
-                self.keep_alive.note(&job, head.as_ref());
+                if !self.shared.pins(&job.runner) {
+                    self.keep_alive.note(&job, head.as_ref());
+                }
                 Ok(())
             }
             Err(StoreError::Lost(error)) => {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use foreman_job::Clock;
-use foreman_ollama::{Inventory, OllamaClient, Shape};
+use foreman_ollama::{Inventory, OllamaClient};
 use foreman_scheduler::SchedulerHandle;
 use http::Request;
 use hyper::body::Incoming;
@@ -43,8 +43,6 @@ pub(crate) struct App {
 pub(crate) struct Call {
     pub(crate) app: Arc<App>,
     pub(crate) caller: Caller,
-    /// The shape of its errors.
-    pub(crate) shape: Shape,
     /// What may be asked of its connection.
     pub(crate) wishes: Arc<Wishes>,
     pub(crate) request: Box<Request<Incoming>>,

@@ -8,20 +8,32 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use crate::TokenEntry;
+use crate::caps::{OpenRequest, OpenRequests};
+use crate::error::ApiError;
 
 /// Who calls, as far as foreman knows.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) struct Caller {
     /// The name of its token; none when callers are anonymous.
     pub(crate) name: Option<Arc<str>>,
     /// The most urgent class that it may ask for.
     pub(crate) max_priority: Priority,
+    /// How many of its jobs may wait.
+    pub(crate) max_queued: Option<u64>,
+    open: Option<Arc<OpenRequests>>,
 }
 
 /// Knows the callers by their tokens.
 #[derive(Debug)]
 pub(crate) struct Auth {
-    known: Vec<(TokenEntry, Arc<str>)>,
+    known: Vec<Known>,
+}
+
+#[derive(Debug)]
+struct Known {
+    entry: TokenEntry,
+    name: Arc<str>,
+    open: Option<Arc<OpenRequests>>,
 }
 
 impl Auth {
@@ -30,7 +42,8 @@ impl Auth {
             .into_iter()
             .map(|entry| {
                 let name = Arc::from(entry.name());
-                (entry, name)
+                let open = entry.max_concurrent().map(OpenRequests::new);
+                Known { entry, name, open }
             })
             .collect();
         Self { known }
@@ -41,18 +54,17 @@ impl Auth {
     /// Takes the same time whichever token it is, and whether it is one.
     pub(crate) fn caller(&self, headers: &HeaderMap) -> Option<Caller> {
         if self.known.is_empty() {
-            return Some(Caller {
-                name: None,
-                max_priority: Priority::High,
-            });
+            return Some(Caller::anonymous(Priority::High));
         }
         let digest: [u8; 32] = Sha256::digest(presented(headers)?).into();
         let mut found = None;
-        for (entry, name) in &self.known {
+        for Known { entry, name, open } in &self.known {
             if bool::from(entry.digest().ct_eq(&digest)) {
                 found = Some(Caller {
                     name: Some(Arc::clone(name)),
                     max_priority: entry.max_priority(),
+                    max_queued: entry.max_queued(),
+                    open: open.clone(),
                 });
             }
         }
@@ -63,10 +75,23 @@ impl Auth {
 impl Caller {
     /// Somebody, on a route where it does not matter who.
     pub(crate) const fn unknown() -> Self {
+        Self::anonymous(Priority::Low)
+    }
+
+    /// A caller without a name.
+    pub(crate) const fn anonymous(max_priority: Priority) -> Self {
         Self {
             name: None,
-            max_priority: Priority::Low,
+            max_priority,
+            max_queued: None,
+            open: None,
         }
+    }
+
+    /// Counts a request that waits for its job, as long as what is returned lives; refuses one too
+    /// many.
+    pub(crate) fn open_request(&self) -> Result<Option<OpenRequest>, ApiError> {
+        self.open.as_ref().map(OpenRequests::enter).transpose()
     }
 
     /// Returns the class that the caller gets when it asks for one, or for none.

@@ -54,6 +54,8 @@ pub struct TokenEntry {
     name: String,
     digest: [u8; 32],
     max_priority: Priority,
+    max_queued: Option<u64>,
+    max_concurrent: Option<u64>,
 }
 
 impl Default for ServerConfig {
@@ -91,7 +93,18 @@ impl TokenEntry {
             name: name.into(),
             digest: Sha256::digest(token.as_bytes()).into(),
             max_priority,
+            max_queued: None,
+            max_concurrent: None,
         }
+    }
+
+    /// Bounds how many jobs of the caller may wait, and how many of its requests may be open at
+    /// once.
+    #[must_use]
+    pub const fn with_caps(mut self, queued: Option<u64>, concurrent: Option<u64>) -> Self {
+        self.max_queued = queued;
+        self.max_concurrent = concurrent;
+        self
     }
 
     /// Returns the caller's name.
@@ -104,6 +117,14 @@ impl TokenEntry {
         self.max_priority
     }
 
+    pub(crate) const fn max_queued(&self) -> Option<u64> {
+        self.max_queued
+    }
+
+    pub(crate) const fn max_concurrent(&self) -> Option<u64> {
+        self.max_concurrent
+    }
+
     pub(crate) const fn digest(&self) -> &[u8; 32] {
         &self.digest
     }
@@ -114,6 +135,8 @@ impl fmt::Debug for TokenEntry {
         f.debug_struct("TokenEntry")
             .field("name", &self.name)
             .field("max_priority", &self.max_priority)
+            .field("max_queued", &self.max_queued)
+            .field("max_concurrent", &self.max_concurrent)
             .finish_non_exhaustive()
     }
 }

@@ -72,7 +72,7 @@ impl ApiError {
     /// Makes the error for a request that was not accepted as a job.
     pub(crate) fn refused(error: &SubmitError, backlog_retry: impl FnOnce(u64) -> u64) -> Self {
         match error {
-            SubmitError::QueueFull { waiting } => Self {
+            SubmitError::QueueFull { waiting } | SubmitError::CallerQueueFull { waiting } => Self {
                 retry_after: Some(backlog_retry(*waiting)),
                 ..Self::new(Fault::QueueFull, BUSY)
             },

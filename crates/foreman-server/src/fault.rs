@@ -30,6 +30,8 @@ pub(crate) enum Fault {
     /// Somebody cancelled the job. The status is the one that Ollama notes for it; clients do not
     /// repeat such a request by themselves.
     Cancelled,
+    /// As many requests of the caller are open as may.
+    TooManyRequests,
     /// As many jobs wait as may.
     QueueFull,
     /// Foreman ends.
@@ -64,6 +66,7 @@ impl Fault {
             Self::AnswerGone => (410, "answer_gone"),
             Self::BodyTooLarge => (413, "body_too_large"),
             Self::IdempotencyMismatch => (422, "idempotency_mismatch"),
+            Self::TooManyRequests => (429, "too_many_requests"),
             Self::Cancelled => (499, "cancelled"),
             Self::QueueFull => (503, "queue_full"),
             Self::ShuttingDown => (503, "shutting_down"),
@@ -91,6 +94,7 @@ impl Fault {
             | Self::BodyTooLarge
             | Self::IdempotencyMismatch
             | Self::Cancelled
+            | Self::TooManyRequests
             | Self::QueueFull
             | Self::ShuttingDown
             | Self::StoreBusy
@@ -107,7 +111,8 @@ impl Fault {
     pub(crate) const fn retry_after(self) -> Option<u64> {
         match self {
             Self::StoreFull | Self::StoreFailed => Some(RETRY_LATER),
-            Self::QueueFull
+            Self::TooManyRequests
+            | Self::QueueFull
             | Self::ShuttingDown
             | Self::StoreBusy
             | Self::AcceptUnknown

@@ -18,6 +18,7 @@
 
 mod app;
 mod auth;
+mod caps;
 mod changes;
 mod config;
 mod connection;

@@ -12,6 +12,7 @@ use http_body::{Body as _, Frame, SizeHint};
 use tokio::time::Instant;
 
 use crate::Metrics;
+use crate::caps::OpenRequest;
 use crate::response::Body;
 use crate::router::Class;
 
@@ -22,6 +23,7 @@ pub(crate) struct Record {
     class: Class,
     began: Instant,
     caller: Option<Arc<str>>,
+    open: Option<OpenRequest>,
     status: Option<StatusCode>,
     job: Option<JobId>,
     complete: bool,
@@ -35,6 +37,7 @@ impl Record {
             class,
             began: Instant::now(),
             caller: None,
+            open: None,
             status: None,
             job: None,
             complete: false,
@@ -43,6 +46,11 @@ impl Record {
 
     pub(crate) fn set_caller(&mut self, caller: Option<Arc<str>>) {
         self.caller = caller;
+    }
+
+    /// Keeps the request counted as open until its answer has ended.
+    pub(crate) fn keep_open(&mut self, open: Option<OpenRequest>) {
+        self.open = open;
     }
 
     /// Notes the head of the answer, and follows its body to the end.

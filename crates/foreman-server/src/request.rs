@@ -78,8 +78,11 @@ fn unpinned(chunk: Bytes) -> Bytes {
 }
 
 /// Prepares a body to be sent on: small ones whole, large ones as they come.
+///
+/// The target notices that its client left only when it has seen the end of the body, so the end of
+/// a small body must not come late: it is waited for here, also when the length is not announced.
 pub(crate) async fn forwardable(
-    body: Incoming,
+    mut body: Incoming,
     idle: Duration,
     wishes: &Wishes,
 ) -> Result<TargetBody, ApiError> {
@@ -91,9 +94,17 @@ pub(crate) async fn forwardable(
         let limits = Limits { size: SMALL, idle };
         return Ok(TargetBody::Full(read(body, limits, wishes).await?));
     }
+    let mut first = BytesMut::new();
+    while length.is_none() && self::length(&first) <= SMALL {
+        match next(&mut body, idle, wishes).await? {
+            Some(chunk) => first.extend_from_slice(&chunk),
+            None => return Ok(TargetBody::Full(first.freeze())),
+        }
+    }
     // The target may answer before it has read everything.
     wishes.linger();
     let body = Upload {
+        first: first.freeze(),
         body,
         idle,
         timer: None,
@@ -137,12 +148,14 @@ fn too_large(limit: u64) -> ApiError {
     ApiError::new(Fault::BodyTooLarge, message)
 }
 
-fn length(bytes: &Bytes) -> u64 {
+fn length(bytes: &[u8]) -> u64 {
     u64::try_from(bytes.len()).unwrap_or(u64::MAX)
 }
 
 /// A body on its way to the target; fails when its caller stops sending.
 struct Upload {
+    /// What was read already.
+    first: Bytes,
     body: Incoming,
     idle: Duration,
     timer: Option<Pin<Box<Sleep>>>,
@@ -158,6 +171,10 @@ impl Body for Upload {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = &mut *self;
+        if !this.first.is_empty() {
+            let first = std::mem::take(&mut this.first);
+            return Poll::Ready(Some(Ok(Frame::data(first))));
+        }
         loop {
             match Pin::new(&mut this.body).poll_frame(cx) {
                 Poll::Ready(Some(Ok(frame))) if frame.is_trailers() => {}
@@ -178,10 +195,11 @@ impl Body for Upload {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.first.is_empty() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
+        // With something read already, the length is not known at all.
         self.body.size_hint()
     }
 }

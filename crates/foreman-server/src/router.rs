@@ -64,8 +64,29 @@ pub(crate) struct Redirect {
     pub(crate) location: String,
     /// Whether the caller should remember it.
     pub(crate) permanent: bool,
-    /// Whether the answer has a text for people.
-    pub(crate) with_text: bool,
+    /// What the answer has for people.
+    pub(crate) text: RedirectText,
+}
+
+/// What a redirect has for people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RedirectText {
+    /// A link.
+    Whole,
+    /// The type of a page and no page, for `HEAD`.
+    TypeOnly,
+    /// Nothing.
+    None,
+}
+
+impl RedirectText {
+    fn of(method: &Method) -> Self {
+        match method.as_str() {
+            "GET" => Self::Whole,
+            "HEAD" => Self::TypeOnly,
+            _ => Self::None,
+        }
+    }
 }
 
 const POST: &[Method] = &[Method::POST];
@@ -86,7 +107,7 @@ pub(crate) fn route(method: &Method, path: &str, query: Option<&str>) -> Route {
         return Route::Redirect(Redirect {
             location: with_query(&encode(&clean), query),
             permanent: false,
-            with_text: *method == Method::GET,
+            text: RedirectText::of(method),
         });
     }
     if let Some((route, methods)) = find(&decoded) {
@@ -102,7 +123,7 @@ pub(crate) fn route(method: &Method, path: &str, query: Option<&str>) -> Route {
         return Route::Redirect(Redirect {
             location: with_query(&encode(shorter), query),
             permanent: *method == Method::GET,
-            with_text: *method == Method::GET,
+            text: RedirectText::of(method),
         });
     }
     elsewhere(method, &decoded)
@@ -295,11 +316,11 @@ mod tests {
 
     use super::*;
 
-    fn redirect(location: &str, permanent: bool, with_text: bool) -> Route {
+    fn redirect(location: &str, permanent: bool, text: RedirectText) -> Route {
         Route::Redirect(Redirect {
             location: location.to_owned(),
             permanent,
-            with_text,
+            text,
         })
     }
 
@@ -307,6 +328,11 @@ mod tests {
     #[case("POST", "/api/chat", Route::Queued(Endpoint::Chat))]
     #[case("POST", "/api/%63hat", Route::Queued(Endpoint::Chat))]
     #[case("POST", "/v1/messages", Route::Queued(Endpoint::V1Messages))]
+    #[case(
+        "POST",
+        "/v1/audio/transcriptions",
+        Route::Queued(Endpoint::V1AudioTranscriptions)
+    )]
     #[case("POST", "/v1/embeddings", Route::Direct)]
     #[case("HEAD", "/api/tags", Route::Inventory(InventoryRoute::Tags))]
     #[case("GET", "/v1/models/a:b", Route::Inventory(InventoryRoute::Model("a:b".into())))]
@@ -328,13 +354,26 @@ mod tests {
     #[case("POST", "/", Route::NotAllowed("HEAD, GET"))]
     #[case("POST", "/api/ps", Route::NotAllowed("GET"))]
     #[case("HEAD", "/v1/models", Route::NotAllowed("GET"))]
-    #[case("GET", "/api/tags/", redirect("/api/tags", true, true))]
-    #[case("POST", "/api/chat/", redirect("/api/chat", false, false))]
+    #[case("GET", "/api/tags/", redirect("/api/tags", true, RedirectText::Whole))]
+    #[case("POST", "/api/chat/", redirect("/api/chat", false, RedirectText::None))]
     #[case("GET", "/api/chat/", Route::Live)]
-    #[case("GET", "//api/tags", redirect("/api/tags", false, true))]
-    #[case("POST", "/api//chat", redirect("/api/chat", false, false))]
-    #[case("POST", "/x/../api/chat", redirect("/api/chat", false, false))]
-    #[case("POST", "/x/%2e%2e/api/chat", redirect("/api/chat", false, false))]
+    #[case("GET", "//api/tags", redirect("/api/tags", false, RedirectText::Whole))]
+    #[case(
+        "HEAD",
+        "/api/tags/",
+        redirect("/api/tags", false, RedirectText::TypeOnly)
+    )]
+    #[case("POST", "/api//chat", redirect("/api/chat", false, RedirectText::None))]
+    #[case(
+        "POST",
+        "/x/../api/chat",
+        redirect("/api/chat", false, RedirectText::None)
+    )]
+    #[case(
+        "POST",
+        "/x/%2e%2e/api/chat",
+        redirect("/api/chat", false, RedirectText::None)
+    )]
     fn a_request_goes_where_the_table_says(
         #[case] method: &str,
         #[case] path: &str,
@@ -349,7 +388,7 @@ mod tests {
     fn a_redirect_keeps_the_query() {
         assert_eq!(
             route(&Method::GET, "//api/tags", Some("a=1")),
-            redirect("/api/tags?a=1", false, true)
+            redirect("/api/tags?a=1", false, RedirectText::Whole)
         );
     }
 }

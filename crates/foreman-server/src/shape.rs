@@ -1,5 +1,7 @@
 //! Error bodies and last lines, in the shape of the API that was called.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use foreman_job::{JobFailure, JobId};
 use foreman_ollama::Shape;
@@ -133,6 +135,7 @@ impl ApiError {
         match self.status() {
             401 => "authentication_error",
             404 => "not_found_error",
+            429 => "rate_limit_error",
             413 if anthropic => "request_too_large",
             503 if anthropic => "overloaded_error",
             400..=499 => "invalid_request_error",
@@ -199,6 +202,11 @@ pub(crate) fn is_stream(content_type: &str) -> bool {
 /// Returns the number of the attempt that gave an answer, after so many that failed.
 pub(crate) fn attempt(failed: u32) -> HeaderValue {
     failed.saturating_add(1).into()
+}
+
+/// Returns a span of time in whole milliseconds.
+pub(crate) fn millis(span: Duration) -> HeaderValue {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX).into()
 }
 
 /// Tells in the head of an answer that it is a failure, and whose.

@@ -124,10 +124,7 @@ mod tests {
     use super::*;
 
     fn caller() -> Caller {
-        Caller {
-            name: None,
-            max_priority: Priority::High,
-        }
+        Caller::anonymous(Priority::High)
     }
 
     fn headers(name: &'static str, value: &str) -> HeaderMap {

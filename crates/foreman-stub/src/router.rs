@@ -60,7 +60,7 @@ pub(crate) async fn dispatch(
     let (head, body) = request.into_parts();
     let method = head.method.clone();
     let path = head.uri.path().to_owned();
-    let found = routes::find(&method, &path);
+    let found = routes::find(&method, &decoded(&path));
     let record = record_of(&core, &conn, &head);
     let ticket = Arc::new(core.recorder.arrive(record, found.kind(), &conn));
     let ends = Ends { core, conn, ticket };
@@ -81,6 +81,23 @@ pub(crate) async fn dispatch(
     Ok(ends.respond(&method, reply, strike))
 }
 
+/// A path as routes are looked up: without percent signs, unless they are broken.
+fn decoded(path: &str) -> String {
+    let mut parts = path.split('%');
+    let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
+    for part in parts {
+        let byte = part
+            .get(..2)
+            .and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        let (Some(byte), Some(rest)) = (byte, part.get(2..)) else {
+            return path.to_owned();
+        };
+        bytes.push(byte);
+        bytes.extend_from_slice(rest.as_bytes());
+    }
+    String::from_utf8(bytes).unwrap_or_else(|_| path.to_owned())
+}
+
 enum Before {
     Answer(Reply),
     Pass(Route, String, http::HeaderMap),
@@ -99,7 +116,13 @@ fn before(core: &Core, head: &Parts, found: &Found) -> Before {
     }
     let mut reply = match found {
         Found::Route(route, param) => return Before::Pass(*route, param.clone(), extra),
-        Found::Redirect(status, to) => redirect(&head.method, *status, to),
+        Found::Redirect(status, to) => {
+            let to = match head.uri.query() {
+                Some(query) => format!("{to}?{query}"),
+                None => to.clone(),
+            };
+            redirect(&head.method, *status, &to)
+        }
         Found::NotAllowed(_) => Reply::new(
             StatusCode::METHOD_NOT_ALLOWED,
             "text/plain",
@@ -114,9 +137,14 @@ fn before(core: &Core, head: &Parts, found: &Found) -> Before {
 fn redirect(method: &Method, status: StatusCode, to: &str) -> Reply {
     let reason = status.canonical_reason().unwrap_or_default();
     let mut reply = Reply::empty(status);
-    if *method == Method::GET || *method == Method::HEAD {
-        let page = format!("<a href=\"{to}\">{reason}</a>.\n\n");
-        reply = Reply::new(status, "text/html; charset=utf-8", page);
+    let html = "text/html; charset=utf-8";
+    if *method == Method::GET {
+        let page = format!("<a href=\"{}\">{reason}</a>.\n\n", to.replace('&', "&amp;"));
+        reply = Reply::new(status, html, page);
+    } else if *method == Method::HEAD {
+        // Go writes no page here, and so no length.
+        reply = Reply::new(status, html, Bytes::new());
+        reply.payload = Payload::Flushed(Bytes::new());
     }
     match HeaderValue::from_str(to) {
         Ok(to) => reply.with(LOCATION, to),

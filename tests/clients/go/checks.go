@@ -32,6 +32,8 @@ var checks = []check{
 	{"heartbeat and version", heartbeatAndVersion},
 	{"chat", chat},
 	{"chat streamed", chatStreamed},
+	{"tool call", toolCall},
+	{"structured output", structuredOutput},
 	{"generate", generate},
 	{"generate streamed", generateStreamed},
 	{"load only", loadOnly},
@@ -39,6 +41,7 @@ var checks = []check{
 	{"show", show},
 	{"ps", ps},
 	{"embed", embed},
+	{"embeddings of one prompt", embeddingsOfOnePrompt},
 	{"unknown model is a StatusError 404", unknownModel},
 	{"20 concurrent chats get their own answers", concurrentChats},
 	{"cancel in mid-stream, then chat", cancelInMidStream},
@@ -234,6 +237,14 @@ func embed(ctx context.Context, c *api.Client) error {
 		return errors.New("the vectors do not follow the texts")
 	}
 	return nil
+}
+
+func embeddingsOfOnePrompt(ctx context.Context, c *api.Client) error {
+	reply, err := c.Embeddings(ctx, &api.EmbeddingRequest{Model: embedModel, Prompt: "one"})
+	if err == nil && len(reply.Embedding) == 0 {
+		err = errors.New("an empty vector")
+	}
+	return err
 }
 
 func unknownModel(ctx context.Context, c *api.Client) error {

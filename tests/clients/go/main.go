@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -22,33 +23,64 @@ const (
 	patience = 30 * time.Second
 )
 
+// jsonURL is where every answer is JSON; empty: nowhere.
+var jsonURL string
+
 type check struct {
 	title string
 	run   func(context.Context, *api.Client) error
 }
 
+// skipped says why a check cannot be made here.
+type skipped string
+
+func (s skipped) Error() string { return string(s) }
+
 func main() {
-	if len(os.Args) != 2 {
-		fmt.Fprintln(os.Stderr, "usage: ollama-go URL")
-		os.Exit(2)
-	}
-	base, err := url.Parse(os.Args[1])
+	client, checks, err := arguments(os.Args[1:])
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(2)
 	}
 	fmt.Printf("== %s %s\n", name, version())
-	if !allPass(api.NewClient(base, http.DefaultClient)) {
+	if !allPass(client, checks) {
 		os.Exit(1)
 	}
 }
 
-func allPass(client *api.Client) bool {
+func arguments(words []string) (*api.Client, []check, error) {
+	isWaiting := len(words) > 0 && words[0] == "waiting"
+	if isWaiting {
+		words = words[1:]
+	}
+	if len(words) == 0 || len(words) > 2 || (isWaiting && len(words) != 2) {
+		return nil, nil, errors.New("usage: ollama-go URL [JSON_URL] | ollama-go waiting URL INTERIM_URL")
+	}
+	base, err := url.Parse(words[0])
+	if err != nil {
+		return nil, nil, err
+	}
+	client := api.NewClient(base, http.DefaultClient)
+	if isWaiting {
+		interim, err := url.Parse(words[1])
+		return client, waiting(base, interim), err
+	}
+	if len(words) == 2 {
+		jsonURL = words[1]
+	}
+	return client, checks, nil
+}
+
+func allPass(client *api.Client, checks []check) bool {
 	passed := true
 	for _, check := range checks {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		err := check.run(ctx, client)
 		cancel()
+		if reason := skipped(""); errors.As(err, &reason) {
+			fmt.Printf("SKIP %s: %s (%s)\n", name, check.title, reason)
+			continue
+		}
 		if err != nil {
 			passed = false
 			reason := strings.Join(strings.Fields(err.Error()), " ")

@@ -14,6 +14,40 @@ export const ENDLESS = "stub:tokens=100000 stub:pace=20ms";
 export const PATIENCE_MS = 30_000;
 const CONCURRENT = 20;
 
+// The first tool offered is called with these arguments.
+const TOOL_ARGUMENTS = { city: "Paris" };
+export const CALLS_TOOL = 'stub:toolcall={"city":"Paris"} what is the weather';
+export const WEATHER_TOOL = {
+  type: "function",
+  function: {
+    name: "weather",
+    description: "Tells the weather in a city",
+    parameters: {
+      type: "object",
+      properties: { city: { type: "string", description: "The name of the city" } },
+      required: ["city"],
+    },
+  },
+};
+
+// What the models of the second target answer, whatever they are asked.
+const JSON_ANSWER = { city: "Paris", people: 2 };
+export const JSON_SCHEMA = {
+  type: "object",
+  properties: { city: { type: "string" }, people: { type: "integer" } },
+  required: ["city", "people"],
+  additionalProperties: false,
+};
+
+/** Says why a check cannot be made here. */
+export class Skipped extends Error {}
+
+/** The address where every answer is JSON_ANSWER. */
+export function jsonUrl() {
+  if (!process.argv[3]) throw new Skipped("no target that answers JSON");
+  return process.argv[3];
+}
+
 export const user = (text) => [{ role: "user", content: text }];
 
 export function expectEcho(answer, words) {
@@ -24,6 +58,22 @@ export function expectEcho(answer, words) {
 export function expectPieces(pieces, whole) {
   assert.ok(pieces.length > 2, `only ${pieces.length} pieces`);
   assert.equal(pieces.join(""), whole);
+}
+
+/** It must call the tool as it should; arguments may be JSON text. */
+export function expectToolCall({ name, arguments: given }) {
+  assert.equal(name, "weather");
+  assert.deepEqual(typeof given === "string" ? JSON.parse(given) : given, TOOL_ARGUMENTS);
+}
+
+export function expectJsonAnswer(text) {
+  assert.deepEqual(JSON.parse(text), JSON_ANSWER);
+}
+
+/** There must be exactly one of them; returns it. */
+export function expectOne(items, what) {
+  assert.equal(items.length, 1, `${items.length} ${what}`);
+  return items[0];
 }
 
 /** The call must fail with an error that `matches`; returns it. */
@@ -62,7 +112,7 @@ export async function collect(iterable) {
   return items;
 }
 
-function version(name) {
+export function version(name) {
   const path = new URL(`../node_modules/${name}/package.json`, import.meta.url);
   return JSON.parse(readFileSync(path, "utf8")).version;
 }
@@ -80,14 +130,18 @@ async function withinPatience(check) {
 }
 
 /** Runs [name, function] pairs, reports each, and ends the process. */
-export async function run(client, name, checks) {
-  console.log(`== ${client} ${version(name)}`);
+export async function run(client, version, checks) {
+  console.log(`== ${client} ${version}`);
   let failed = false;
   for (const [title, check] of checks) {
     try {
       await withinPatience(check);
       console.log(`ok ${client}: ${title}`);
     } catch (error) {
+      if (error instanceof Skipped) {
+        console.log(`SKIP ${client}: ${title} (${error.message})`);
+        continue;
+      }
       failed = true;
       const reason = `${error.name}: ${error.message}`.replace(/\s+/g, " ").slice(0, 400);
       console.log(`FAIL ${client}: ${title} (${reason})`);

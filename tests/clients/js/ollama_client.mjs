@@ -6,19 +6,27 @@ import { Ollama } from "ollama";
 
 import {
   ALL_MODELS,
+  CALLS_TOOL,
   CHAT_MODEL,
   EMBED_MODEL,
   ENDLESS,
+  JSON_SCHEMA,
   MISSING_MODEL,
+  WEATHER_TOOL,
   WORDS,
   collect,
   expectEcho,
   expectError,
+  expectJsonAnswer,
+  expectOne,
   expectOwnAnswers,
   expectPieces,
+  expectToolCall,
   expectVectors,
+  jsonUrl,
   run,
   user,
+  version,
 } from "./harness.mjs";
 
 const host = process.argv[2];
@@ -29,7 +37,7 @@ const generate = (text, more) => client.generate({ model: CHAT_MODEL, prompt: te
 const ask = async (text) => (await chat(text)).message.content;
 const is404 = (error) => error.name === "ResponseError" && error.status_code === 404;
 
-await run("ollama-js", "ollama", [
+await run("ollama-js", version("ollama"), [
   ["chat", async () => {
     const reply = await chat(WORDS);
     expectEcho(reply.message.content, WORDS);
@@ -49,6 +57,28 @@ await run("ollama-js", "ollama", [
     const parts = await collect(await generate(WORDS, { stream: true }));
     expectPieces(parts.map((part) => part.response), (await generate(WORDS)).response);
     assert.ok(parts.at(-1).done);
+  }],
+  ["tool call", async () => {
+    const called = (messages) => expectOne(messages.flatMap((message) => message.tool_calls ?? []), "tool calls");
+    const tools = [WEATHER_TOOL];
+    const reply = await chat(CALLS_TOOL, { tools });
+    expectToolCall(called([reply.message]).function);
+    const parts = await collect(await chat(CALLS_TOOL, { tools, stream: true }));
+    expectToolCall(called(parts.map((part) => part.message)).function);
+
+    const result = { role: "tool", tool_name: "weather", content: "sunny" };
+    const messages = [...user(CALLS_TOOL), reply.message, result, ...user(WORDS)];
+    expectEcho((await chat(WORDS, { messages, tools })).message.content, WORDS);
+  }],
+  ["structured output", async () => {
+    const jsonClient = new Ollama({ host: jsonUrl() });
+    for (const format of ["json", JSON_SCHEMA]) {
+      const reply = await jsonClient.chat({ model: CHAT_MODEL, messages: user(WORDS), format });
+      expectJsonAnswer(reply.message.content);
+      const request = { model: CHAT_MODEL, prompt: WORDS, format, stream: true };
+      const parts = await collect(await jsonClient.generate(request));
+      expectJsonAnswer(parts.map((part) => part.response).join(""));
+    }
   }],
   ["load only", async () => {
     const reply = await generate("");

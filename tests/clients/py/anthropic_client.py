@@ -5,16 +5,20 @@ import sys
 
 import anthropic
 from harness import (
+    CALLS_TOOL,
     CHAT_MODEL,
     ENDLESS,
     MISSING_MODEL,
     PATIENCE_SECONDS,
+    WEATHER_SCHEMA,
     WORDS,
     expect,
     expect_echo,
     expect_error,
+    expect_one,
     expect_own_answers,
     expect_pieces,
+    expect_tool_call,
     run,
     user,
 )
@@ -52,6 +56,27 @@ def message_streamed():
     expect(final.stop_reason == "end_turn", f"ended by {final.stop_reason}")
 
 
+def tool_call():
+    tool = {"name": "weather", "description": "Tells the weather", "input_schema": WEATHER_SCHEMA}
+
+    def called(reply):
+        expect(reply.stop_reason == "tool_use", f"ended by {reply.stop_reason}")
+        call = expect_one((part for part in reply.content if part.type == "tool_use"), "tool calls")
+        expect_tool_call(call.name, call.input)
+        return call
+
+    asked = {**request(CALLS_TOOL), "tools": [tool]}
+    reply = client.messages.create(**asked)
+    call = called(reply)
+    with client.messages.stream(**asked) as stream:
+        called(stream.get_final_message())
+
+    result = {"type": "tool_result", "tool_use_id": call.id, "content": "sunny"}
+    answer = {"role": "user", "content": [result, {"type": "text", "text": WORDS}]}
+    asked["messages"] += [{"role": "assistant", "content": reply.content}, answer]
+    expect_echo(client.messages.create(**asked).content[0].text, WORDS)
+
+
 def unknown_model():
     missing = request(WORDS, MISSING_MODEL)
     error = expect_error(anthropic.NotFoundError, lambda: client.messages.create(**missing))
@@ -83,6 +108,7 @@ run(
     [
         ("message", message),
         ("message streamed", message_streamed),
+        ("tool call", tool_call),
         ("unknown model is a NotFoundError", unknown_model),
         ("20 concurrent messages get their own answers", concurrent_messages),
         ("cancel in mid-stream, then message", cancel_in_mid_stream),

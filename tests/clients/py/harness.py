@@ -1,6 +1,7 @@
 """Runs the checks of one client in order and prints one line for each."""
 
 import importlib.metadata
+import json
 import sys
 
 CHAT_MODEL = "llama3.2:1b"
@@ -14,6 +15,43 @@ ENDLESS = "stub:tokens=100000 stub:pace=20ms"
 CONCURRENT = 20
 # For a client's own clock, so that a hang is the failure of one check.
 PATIENCE_SECONDS = 30
+
+# The first tool offered is called with these arguments.
+TOOL_ARGUMENTS = {"city": "Paris"}
+CALLS_TOOL = 'stub:toolcall={"city":"Paris"} what is the weather'
+WEATHER_SCHEMA = {
+    "type": "object",
+    "properties": {"city": {"type": "string", "description": "The name of the city"}},
+    "required": ["city"],
+}
+WEATHER_TOOL = {
+    "type": "function",
+    "function": {
+        "name": "weather",
+        "description": "Tells the weather in a city",
+        "parameters": WEATHER_SCHEMA,
+    },
+}
+
+# What the models of the second target answer, whatever they are asked.
+JSON_ANSWER = {"city": "Paris", "people": 2}
+JSON_SCHEMA = {
+    "type": "object",
+    "properties": {"city": {"type": "string"}, "people": {"type": "integer"}},
+    "required": ["city", "people"],
+    "additionalProperties": False,
+}
+
+
+class Skipped(Exception):
+    """Says why a check cannot be made here."""
+
+
+def json_url():
+    """Returns the address where every answer is JSON_ANSWER."""
+    if len(sys.argv) < 3:
+        raise Skipped("no target that answers JSON")
+    return sys.argv[2]
 
 
 def user(text):
@@ -37,6 +75,20 @@ def expect_pieces(pieces, whole):
     expect(len(pieces) > 2, f"only {len(pieces)} pieces")
     joined = "".join(pieces)
     expect(joined == whole, f"streamed {joined!r}, unstreamed {whole!r}")
+
+
+def expect_tool_call(name, arguments):
+    """Fails the check unless this calls the tool as it should be; arguments may be JSON text."""
+    expect(name == "weather", f"called {name!r}")
+    parsed = json.loads(arguments) if isinstance(arguments, str) else dict(arguments)
+    expect(parsed == TOOL_ARGUMENTS, f"arguments {arguments!r}")
+
+
+def expect_one(items, what):
+    """Fails the check unless there is exactly one of them; returns it."""
+    found = list(items)
+    expect(len(found) == 1, f"{len(found)} {what}")
+    return found[0]
 
 
 def expect_error(kind, call, status=404):
@@ -67,17 +119,24 @@ def expect_vectors(vectors):
     expect(vectors[0] != vectors[1], "two texts, one vector")
 
 
-def run(client, package, checks):
-    """Runs (name, function) pairs, reports each, and ends the process."""
+def report(client, package, checks):
+    """Runs (name, function) pairs and reports each; returns whether none failed."""
     print(f"== {client} {importlib.metadata.version(package)}", flush=True)
-    failed = False
+    passed = True
     for name, check in checks:
         try:
             check()
+        except Skipped as reason:
+            print(f"SKIP {client}: {name} ({reason})", flush=True)
         except Exception as error:  # noqa: BLE001: whatever it is, the check failed
-            failed = True
+            passed = False
             reason = " ".join(f"{type(error).__name__}: {error}".split())[:400]
             print(f"FAIL {client}: {name} ({reason})", flush=True)
         else:
             print(f"ok {client}: {name}", flush=True)
-    sys.exit(1 if failed else 0)
+    return passed
+
+
+def run(client, package, checks):
+    """Runs the checks of the only client of a program, and ends it."""
+    sys.exit(0 if report(client, package, checks) else 1)

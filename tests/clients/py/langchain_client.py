@@ -5,21 +5,29 @@ import sys
 
 import ollama
 from harness import (
+    CALLS_TOOL,
     CHAT_MODEL,
     CONCURRENT,
     EMBED_MODEL,
     ENDLESS,
+    JSON_ANSWER,
+    JSON_SCHEMA,
     MISSING_MODEL,
     PATIENCE_SECONDS,
+    WEATHER_TOOL,
     WORDS,
     expect,
     expect_echo,
     expect_error,
+    expect_one,
     expect_own_answers,
     expect_pieces,
+    expect_tool_call,
     expect_vectors,
+    json_url,
     run,
 )
+from langchain_core.messages import HumanMessage, ToolMessage
 from langchain_ollama import ChatOllama, OllamaEmbeddings, OllamaLLM
 
 URL = sys.argv[1]
@@ -45,6 +53,24 @@ def stream():
 
 def completion():
     expect_echo(OllamaLLM(model=CHAT_MODEL, **SETTINGS).invoke(WORDS), WORDS)
+
+
+def tool_call():
+    caller = chat_model.bind_tools([WEATHER_TOOL])
+    messages = [HumanMessage(CALLS_TOOL)]
+    reply = caller.invoke(messages)
+    call = expect_one(reply.tool_calls, "tool calls")
+    expect_tool_call(call["name"], call["args"])
+    messages += [reply, ToolMessage("sunny", tool_call_id=call["id"]), HumanMessage(WORDS)]
+    expect_echo(caller.invoke(messages).content, WORDS)
+
+
+def structured_output():
+    json_model = ChatOllama(model=CHAT_MODEL, **{**SETTINGS, "base_url": json_url()})
+    schema = {"title": "City", "description": "A city", **JSON_SCHEMA}
+    for method in ["json_schema", "json_mode"]:
+        answer = json_model.with_structured_output(schema, method=method).invoke(WORDS)
+        expect(answer == JSON_ANSWER, f"{method} gave {answer}")
 
 
 def embeddings():
@@ -81,6 +107,8 @@ run(
         ("invoke", invoke),
         ("stream", stream),
         ("completion", completion),
+        ("tool call", tool_call),
+        ("structured output", structured_output),
         ("embeddings", embeddings),
         ("unknown model is a ResponseError 404", unknown_model),
         ("20 concurrent chats get their own answers", concurrent_chats),

@@ -1,23 +1,30 @@
 """Checks with Ollama's own Python client, blocking and asynchronous."""
 
 import asyncio
+import json
 import sys
 
 import ollama
 from harness import (
     ALL_MODELS,
+    CALLS_TOOL,
     CHAT_MODEL,
     EMBED_MODEL,
     ENDLESS,
+    JSON_ANSWER,
+    JSON_SCHEMA,
     MISSING_MODEL,
     PATIENCE_SECONDS,
     WORDS,
     expect,
     expect_echo,
     expect_error,
+    expect_one,
     expect_own_answers,
     expect_pieces,
+    expect_tool_call,
     expect_vectors,
+    json_url,
     run,
     user,
 )
@@ -53,6 +60,43 @@ def generate_streamed():
     parts = list(client.generate(CHAT_MODEL, WORDS, stream=True))
     expect_pieces([part.response for part in parts], client.generate(CHAT_MODEL, WORDS).response)
     expect(parts[-1].done, "the last piece is not the final one")
+
+
+def weather(city: str) -> str:
+    """Tells the weather in a city.
+
+    Args:
+        city: The name of the city
+    """
+    return f"sunny in {city}"
+
+
+def tool_call():
+    def called(messages):
+        calls = [call for message in messages for call in message.tool_calls or []]
+        return expect_one(calls, "tool calls").function
+
+    messages = user(CALLS_TOOL)
+    reply = client.chat(CHAT_MODEL, messages, tools=[weather])
+    call = called([reply.message])
+    expect_tool_call(call.name, call.arguments)
+    parts = list(client.chat(CHAT_MODEL, messages, tools=[weather], stream=True))
+    streamed = called([part.message for part in parts])
+    expect_tool_call(streamed.name, streamed.arguments)
+
+    result = {"role": "tool", "tool_name": call.name, "content": weather(**call.arguments)}
+    messages = [*messages, reply.message, result, *user(WORDS)]
+    expect_echo(client.chat(CHAT_MODEL, messages, tools=[weather]).message.content, WORDS)
+
+
+def structured_output():
+    json_client = ollama.Client(json_url(), timeout=PATIENCE_SECONDS)
+    for form in ["json", JSON_SCHEMA]:
+        reply = json_client.chat(CHAT_MODEL, user(WORDS), format=form)
+        expect(json.loads(reply.message.content) == JSON_ANSWER, f"answered {reply.message.content!r}")
+        parts = json_client.generate(CHAT_MODEL, WORDS, format=form, stream=True)
+        answer = "".join(part.response for part in parts)
+        expect(json.loads(answer) == JSON_ANSWER, f"streamed {answer!r}")
 
 
 def load_only():
@@ -148,6 +192,8 @@ run(
         ("chat streamed", chat_streamed),
         ("generate", generate),
         ("generate streamed", generate_streamed),
+        ("tool call", tool_call),
+        ("structured output", structured_output),
         ("load only", load_only),
         ("list models", list_models),
         ("show", show),

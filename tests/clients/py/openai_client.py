@@ -1,26 +1,34 @@
 """Checks with OpenAI's Python client, blocking and asynchronous."""
 
 import asyncio
+import json
 import sys
 
 import openai
 from harness import (
     ALL_MODELS,
+    CALLS_TOOL,
     CHAT_MODEL,
     EMBED_MODEL,
     ENDLESS,
+    JSON_ANSWER,
     MISSING_MODEL,
     PATIENCE_SECONDS,
+    WEATHER_TOOL,
     WORDS,
     expect,
     expect_echo,
     expect_error,
+    expect_one,
     expect_own_answers,
     expect_pieces,
+    expect_tool_call,
     expect_vectors,
+    json_url,
     run,
     user,
 )
+from pydantic import BaseModel
 
 # Retries would hide failures.
 SETTINGS = {
@@ -69,6 +77,46 @@ def completion():
     expect_pieces(texts, reply.choices[0].text)
 
 
+def tool_call():
+    def create(messages, **more):
+        return completions.create(model=CHAT_MODEL, messages=messages, tools=[WEATHER_TOOL], **more)
+
+    messages = user(CALLS_TOOL)
+    choice = create(messages).choices[0]
+    expect(choice.finish_reason == "tool_calls", f"ended by {choice.finish_reason}")
+    call = expect_one(choice.message.tool_calls, "tool calls")
+    expect_tool_call(call.function.name, call.function.arguments)
+
+    chunks = [chunk for chunk in create(messages, stream=True) if chunk.choices]
+    deltas = [delta for chunk in chunks for delta in chunk.choices[0].delta.tool_calls or []]
+    name = "".join(delta.function.name or "" for delta in deltas)
+    expect_tool_call(name, "".join(delta.function.arguments or "" for delta in deltas))
+
+    result = {"role": "tool", "tool_call_id": call.id, "content": "sunny"}
+    reply = create([*messages, choice.message, result, *user(WORDS)])
+    expect_echo(reply.choices[0].message.content, WORDS)
+
+
+class City(BaseModel):
+    """What JSON_ANSWER is about."""
+
+    city: str
+    people: int
+
+
+def structured_output():
+    json_client = openai.OpenAI(**{**SETTINGS, "base_url": f"{json_url()}/v1"})
+    asked = {"model": CHAT_MODEL, "messages": user(WORDS)}
+    reply = json_client.chat.completions.parse(**asked, response_format=City)
+    expect(reply.choices[0].message.parsed == City(**JSON_ANSWER), f"parsed {reply.choices[0]}")
+    reply = json_client.chat.completions.create(**asked, response_format={"type": "json_object"})
+    answer = json.loads(reply.choices[0].message.content)
+    expect(answer == JSON_ANSWER, f"answered {answer}")
+    with json_client.chat.completions.stream(**asked, response_format=City) as stream:
+        final = stream.get_final_completion()
+    expect(final.choices[0].message.parsed == City(**JSON_ANSWER), f"streamed {final.choices[0]}")
+
+
 def responses():
     reply = client.responses.create(model=CHAT_MODEL, input=WORDS)
     expect_echo(reply.output_text, WORDS)
@@ -80,6 +128,14 @@ def responses_streamed():
     whole = client.responses.create(model=CHAT_MODEL, input=WORDS).output_text
     expect_pieces(deltas, whole)
     expect(events[-1].type == "response.completed", f"ended with {events[-1].type}")
+
+
+def responses_tool_call():
+    tool = {"type": "function", **WEATHER_TOOL["function"]}
+    reply = client.responses.create(model=CHAT_MODEL, input=CALLS_TOOL, tools=[tool])
+    calls = [item for item in reply.output if item.type == "function_call"]
+    call = expect_one(calls, "tool calls")
+    expect_tool_call(call.name, call.arguments)
 
 
 def list_models():
@@ -138,8 +194,11 @@ run(
         ("chat completion", chat),
         ("chat completion streamed", chat_streamed),
         ("completion, both ways", completion),
+        ("tool call", tool_call),
+        ("structured output", structured_output),
         ("responses", responses),
         ("responses streamed", responses_streamed),
+        ("responses with a tool call", responses_tool_call),
         ("list models", list_models),
         ("retrieve a model", retrieve_model),
         ("embeddings", embeddings),

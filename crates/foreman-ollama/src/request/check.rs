@@ -61,12 +61,21 @@ pub fn scan(api: Api, body: &[u8]) -> Result<RequestHead, Rejection> {
     check_before_model(api, &draft)?;
     let name = ModelName::parse(&draft.model).map_err(|error| bad_name(api, &draft, &error))?;
     let kind = kind(api, &draft);
+    let stream = !api.is_embedding() && draft.stream.unwrap_or_else(|| api.streams_by_default());
     if let Some((status, message)) = fault_after_model(&draft, kind) {
         return Err(Rejection::new(api, Place::Handler, status, message).after(&draft.model));
     }
+    if let Some(message) = format_fault(&draft, kind) {
+        let place = if stream {
+            Place::Stream
+        } else {
+            Place::Handler
+        };
+        return Err(Rejection::new(api, place, 500, message).after(&draft.model));
+    }
     Ok(RequestHead {
         name,
-        stream: !api.is_embedding() && draft.stream.unwrap_or_else(|| api.streams_by_default()),
+        stream,
         keep_alive: draft.keep_alive,
         load_options: draft.options.load_options(draft.shift),
         kind,
@@ -132,7 +141,7 @@ fn bad_name(api: Api, draft: &Draft, error: &NameError) -> Rejection {
         )
         | (NameError::ConflictingSource(_) | NameError::Invalid, _) => (400, error.to_string()),
     };
-    Rejection::new(api, Place::Handler, status, message)
+    Rejection::new(api, Place::Handler, status, message).of_stream(api, draft.stream == Some(true))
 }
 
 fn kind(api: Api, draft: &Draft) -> RequestKind {
@@ -164,17 +173,14 @@ fn fault_after_model(draft: &Draft, kind: RequestKind) -> Option<(u16, String)> 
         let message = "raw mode does not support template, system, or context";
         return Some((400, message.to_owned()));
     }
-    if let Some(message) = draft.options.wrong_type() {
-        return Some((500, message));
-    }
-    match (&draft.bad_format, kind) {
-        (Some(format), RequestKind::Generate) => {
-            let format = quoted(format);
-            let message = format!(
-                "invalid format: {format}; expected \"json\" or a valid JSON Schema object"
-            );
-            Some((500, message))
-        }
-        (Some(_), RequestKind::LoadOnly | RequestKind::Unload) | (None, _) => None,
-    }
+    draft.options.wrong_type().map(|message| (500, message))
+}
+
+/// Returns what the target finds only when the runner is there, and so perhaps in a stream.
+fn format_fault(draft: &Draft, kind: RequestKind) -> Option<String> {
+    let format = draft.bad_format.as_deref()?;
+    let format = quoted(format);
+    (kind == RequestKind::Generate).then(|| {
+        format!("invalid format: {format}; expected \"json\" or a valid JSON Schema object")
+    })
 }

@@ -101,6 +101,16 @@ proptest! {
     }
 
     #[test]
+    fn no_form_makes_the_scanner_fail_otherwise(
+        pieces in prop::collection::vec(
+            prop::sample::select(vec!["--b", "--", "\r\n", "\n", " ", "Content-Disposition: form-data; name=model", "\"", "; filename=a", "\r\n\r\n", "x"]),
+            0..24,
+        ),
+    ) {
+        drop(scan_form(Some("multipart/form-data; boundary=b"), pieces.concat().as_bytes()));
+    }
+
+    #[test]
     fn no_bytes_make_the_scanner_fail_otherwise(body in prop::collection::vec(any::<u8>(), 0..64)) {
         for api in Api::ALL {
             drop(scan(api, &body));

@@ -24,21 +24,29 @@ pub struct Rejection {
     ///
     /// If that model does not exist, [`unknown_model`] is the answer instead.
     pub after_model: Option<String>,
+    /// Whether the target has asked by then that nobody keeps the answer: `Cache-Control`.
+    pub no_cache: bool,
     /// Whether the fault is found where requests are translated, or where they are handled.
     place: Place,
 }
 
-/// Where in Ollama a fault is found; the two places write bodies differently.
+/// Where in Ollama a fault is found; the places write bodies differently.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
     Translation,
     Handler,
+    /// While the answer is made, which is a stream.
+    Stream,
 }
 
 impl Rejection {
     pub(super) fn new(api: Api, place: Place, status: u16, message: impl Into<String>) -> Self {
         let shape = api.shape();
-        let bare = shape != Shape::Ollama && place == Place::Handler;
+        let bare = match place {
+            Place::Translation => false,
+            Place::Handler => shape != Shape::Ollama,
+            Place::Stream => true,
+        };
         Self {
             status,
             content_type: if bare {
@@ -49,12 +57,23 @@ impl Rejection {
             message: message.into(),
             shape,
             after_model: None,
+            no_cache: false,
             place,
         }
     }
 
     pub(super) fn after(mut self, model: &str) -> Self {
         self.after_model = Some(model.to_owned());
+        self
+    }
+
+    /// Notes whether the request asks for a stream: two APIs set a header for streams before the
+    /// handler finds its faults.
+    #[must_use]
+    pub fn of_stream(mut self, api: Api, stream: bool) -> Self {
+        self.no_cache = stream
+            && self.place == Place::Handler
+            && matches!(api, Api::V1Messages | Api::V1Responses);
         self
     }
 
@@ -77,7 +96,7 @@ impl Rejection {
                 json_string(request_id)
             ),
         };
-        if self.shape != Shape::Ollama && self.place == Place::Handler {
+        if self.shape != Shape::Ollama && self.place != Place::Translation {
             body.push('\n');
         }
         Bytes::from(body)

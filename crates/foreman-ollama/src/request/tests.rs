@@ -497,3 +497,31 @@ fn every_route_is_found_by_its_path() {
     }
     assert_eq!(Api::from_path("/api/show"), None);
 }
+
+#[rstest]
+#[case(r#""format":"xml""#, "application/json")]
+#[case(r#""format":"xml","stream":false"#, "application/json; charset=utf-8")]
+#[case(r#""options":{"stop":1}"#, "application/json; charset=utf-8")]
+fn what_is_found_in_a_stream_has_another_type(#[case] members: &str, #[case] expected: &str) {
+    let rejection = scan(Api::Chat, chat(members).as_bytes()).unwrap_err();
+
+    assert_eq!(rejection.content_type, expected);
+}
+
+#[rstest]
+#[case(Api::V1Messages, true, true)]
+#[case(Api::V1Responses, true, true)]
+#[case(Api::V1Messages, false, false)]
+#[case(Api::V1ChatCompletions, true, false)]
+fn two_apis_forbid_caching_before_they_find_a_fault(
+    #[case] api: Api,
+    #[case] stream: bool,
+    #[case] expected: bool,
+) {
+    assert_eq!(
+        unknown_model(api, "a").of_stream(api, stream).no_cache,
+        expected
+    );
+    let body = format!(r#"{{"model":"a b","stream":{stream},"max_tokens":1,"messages":[{{}}]}}"#);
+    assert_eq!(scan(api, body.as_bytes()).unwrap_err().no_cache, expected);
+}

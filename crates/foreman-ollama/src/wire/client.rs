@@ -134,7 +134,12 @@ impl Inner {
             let request = Request::from_parts(head, full(body.clone()));
             (self.exchange(deadlines, clock, doing), request)
         };
-        if let Some(connection) = self.pool.take().await {
+        let pooled = if changes_models(&head) {
+            None
+        } else {
+            self.pool.take().await
+        };
+        if let Some(connection) = pooled {
             let (exchange, request) = sending(head.clone(), doing.clone());
             match exchange.run(connection, request).await {
                 Err(failure) if failure.silent_end => {
@@ -197,6 +202,18 @@ impl Inner {
         }
         Ok(head)
     }
+}
+
+/// Tells whether a request must not be done twice: on a fresh connection it never is.
+fn changes_models(head: &Parts) -> bool {
+    const CHANGES: [&str; 5] = [
+        "/api/pull",
+        "/api/push",
+        "/api/create",
+        "/api/copy",
+        "/api/delete",
+    ];
+    CHANGES.iter().any(|path| head.uri.path().ends_with(path))
 }
 
 fn may_have_body(method: &Method) -> bool {

@@ -39,6 +39,22 @@ async fn a_connection_whose_answer_was_read_is_used_again(#[case] answer: &'stat
     assert_eq!(server.connections(), 1);
 }
 
+#[rstest]
+#[case("/api/pull")]
+#[case("/api/delete")]
+#[tokio::test]
+async fn what_must_not_be_done_twice_gets_a_fresh_connection(#[case] path: &str) {
+    let server = Server::always(OK).await;
+    let client = server.client();
+    exchange(&client).await.unwrap();
+    let mut request = post(&client);
+    path.clone_into(&mut request.path_and_query);
+
+    client.forward(request).await.unwrap();
+
+    assert_eq!(server.connections(), 2);
+}
+
 #[tokio::test]
 async fn clones_share_their_connections() {
     let server = Server::always(OK).await;

@@ -1,6 +1,9 @@
 //! What a caller sees of a healthy run.
 
-use foreman_job::JobState;
+use std::time::Duration;
+
+use bytes::Bytes;
+use foreman_job::{Endpoint, FailureKind, JobState};
 use foreman_ollama::FakeReply;
 use foreman_scheduler::First;
 use foreman_store::QueueStore as _;
@@ -98,4 +101,71 @@ async fn what_the_target_reported_is_kept_with_the_job() {
     assert_eq!(rig.job(id).await.usage.unwrap().completion_tokens, 3);
     let kept = rig.store.answer(id).await.unwrap().unwrap();
     assert_eq!(kept.chunks.concat(), seen.as_bytes());
+}
+
+fn transcription() -> foreman_scheduler::NewRequest {
+    let mut request = chat("a", "hi");
+    request.endpoint = Endpoint::V1AudioTranscriptions;
+    request.body = Bytes::from_static(b"--b\r\n...");
+    let content_type = "multipart/form-data; boundary=b".to_owned();
+    request.headers = vec![("content-type".to_owned(), content_type)];
+    request
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_transcription_is_one_text_whatever_the_target_calls_it() {
+    let rig = Rig::start().await;
+    for content_type in ["application/x-ndjson", "application/json", "text/plain"] {
+        let reply = FakeReply::new(StatusCode::OK, content_type).chunk("{\"text\":\"hi\"}\n");
+        rig.fake.queue("/v1/audio/transcriptions", reply);
+
+        let given = text(rig.submit(transcription()).await).await;
+
+        assert_eq!(given, "{\"text\":\"hi\"}\n", "{content_type}");
+    }
+    let sent = &rig.fake.requests_to("/v1/audio/transcriptions")[0];
+    assert_eq!(sent.body, "--b\r\n...");
+    assert_eq!(
+        sent.headers["content-type"],
+        "multipart/form-data; boundary=b"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_transcription_that_broke_within_is_no_answer_and_silence_is_one() {
+    let rig = Rig::start().await;
+    let path = "/v1/audio/transcriptions";
+    let broken = FakeReply::new(StatusCode::OK, "application/x-ndjson");
+    rig.fake.queue(path, broken);
+    let silence = FakeReply::new(StatusCode::OK, "text/plain");
+    rig.fake.queue(path, silence);
+
+    let First::Ended { ending, .. } = rig.submit(transcription()).await.first().await else {
+        panic!("an answer without a text");
+    };
+    let silent = text(rig.submit(transcription()).await).await;
+
+    assert_eq!(ending.failure().unwrap().kind, FailureKind::Incomplete);
+    assert_eq!(silent, "");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_tells_how_long_its_job_waited_for_the_claim_that_led_to_it() {
+    let rig = Rig::start().await;
+    for seconds in [7, 60] {
+        let reply = FakeReply::ndjson(&[DONE]).after(Duration::from_secs(seconds));
+        rig.fake.queue("/api/chat", reply);
+    }
+    let first = rig.submit(chat("a", "1")).await;
+    settle_down().await;
+    let second = rig.submit(chat("a", "2")).await;
+
+    let (first, second) = tokio::join!(first.first(), second.first());
+
+    let queued = |first| match first {
+        First::Answer(opening, _output) => opening.queued,
+        First::Ended { ending, .. } => panic!("{ending:?}"),
+    };
+    assert_eq!(queued(first).as_secs(), 0);
+    assert_eq!(queued(second).as_millis(), 6_999);
 }

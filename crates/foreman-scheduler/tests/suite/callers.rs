@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use foreman_job::JobState;
 use foreman_ollama::{FakeOllama, FakeReply};
-use foreman_scheduler::{SchedulerConfig, SubmitError, WhenCallerLeaves};
+use foreman_scheduler::{NewRequest, SchedulerConfig, SubmitError, WhenCallerLeaves};
 use foreman_store::QueueStore as _;
 use http::StatusCode;
 use tokio::sync::Notify;
@@ -185,4 +185,40 @@ async fn thousands_of_callers_that_leave_at_once_are_all_cancelled() {
 
     assert_eq!(rig.store.counts().cancelled, 2_000);
     assert_eq!(rig.prompts(), ["running"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_may_have_as_many_waiting_jobs_as_its_cap_says() {
+    let rig = Rig::start().await;
+    let gate = Arc::new(Notify::new());
+    rig.fake.queue(
+        "/api/chat",
+        FakeReply::ndjson(&[DONE]).when(Arc::clone(&gate)),
+    );
+    rig.fake.on("/api/chat", echo);
+    let from = |caller: &str, prompt: &str| NewRequest {
+        caller: Some(caller.to_owned()),
+        max_queued: Some(2),
+        ..chat("a", prompt)
+    };
+    let running = rig.submit(from("ann", "running")).await;
+    settle_down().await;
+    let first = rig.submit(from("ann", "1")).await;
+    let second = rig.submit(from("ann", "2")).await;
+
+    let refused = rig.try_submit(from("ann", "3")).await.unwrap_err();
+    let other = rig.submit(from("bob", "other")).await;
+    drop(first);
+    settle_down().await;
+    let third = rig.submit(from("ann", "4")).await;
+
+    assert!(matches!(
+        refused,
+        SubmitError::CallerQueueFull { waiting: 2 }
+    ));
+    gate.notify_one();
+    for ticket in [running, second, other, third] {
+        text(ticket).await;
+    }
+    assert_eq!(rig.prompts(), ["running", "2", "other", "4"]);
 }

@@ -139,3 +139,68 @@ async fn the_embedder_is_warmed_at_start_and_after_every_recovery() {
 
     assert_eq!(rig.fake.requests_to("/api/embed").len(), 2);
 }
+
+/// Answers to `/api/ps`: nothing but the embedding model, until then.
+fn resident(expires_at: &str) -> FakeReply {
+    let body = json!({"models": [{"name": "all-minilm:latest", "model": "all-minilm:latest",
+        "digest": "", "size": 1, "expires_at": expires_at}]});
+    FakeReply::json(StatusCode::OK, body.to_string())
+}
+
+async fn with_embedder() -> Rig {
+    let fake = FakeOllama::new();
+    fake.on("/api/ps", |_| resident("2319-03-03T01:40:23Z"));
+    fake.on("/api/embed", |_| {
+        FakeReply::json(StatusCode::OK, r#"{"embeddings":[[0.1]]}"#)
+    });
+    fake.on("/api/chat", echo);
+    fake.on("/api/generate", |_| {
+        FakeReply::json(StatusCode::OK, r#"{"done":true}"#)
+    });
+    let config = SchedulerConfig {
+        embed_model: Some("all-minilm".to_owned()),
+        ..config()
+    };
+    let rig = Rig::with(fake, config).await;
+    settle_down().await;
+    rig
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_embedder_that_a_direct_request_unpinned_is_pinned_again_at_the_next_poll() {
+    let rig = with_embedder().await;
+    rig.inventory.refresh().await.unwrap();
+    settle_down().await;
+    assert_eq!(rig.fake.requests_to("/api/embed").len(), 1);
+
+    rig.fake.queue("/api/ps", resident("2026-11-21T01:58:06Z"));
+    rig.inventory.refresh().await.unwrap();
+    settle_down().await;
+    rig.inventory.refresh().await.unwrap();
+    settle_down().await;
+
+    let warmings = rig.fake.requests_to("/api/embed");
+    assert_eq!(warmings.len(), 2);
+    assert_eq!(body(&warmings[1])["keep_alive"], -1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_job_and_no_unload_takes_the_pin_from_the_embedder() {
+    let rig = with_embedder().await;
+    let wish = json!({"model": "all-minilm", "keep_alive": 0,
+        "messages": [{"role": "user", "content": "hi"}]});
+    let request = chat_with("all-minilm", &wish);
+    let runner = request.runner.clone();
+
+    text(rig.submit(request).await).await;
+    let unload = rig.handle.unload("all-minilm", &runner).await.unwrap();
+    settle_down().await;
+    text(rig.submit(chat("a", "other")).await).await;
+
+    assert_eq!(
+        body(&rig.fake.requests_to("/api/chat")[0])["keep_alive"],
+        -1
+    );
+    assert_eq!(unload, Unload::Deferred);
+    assert!(rig.fake.requests_to("/api/generate").is_empty());
+}

@@ -12,5 +12,6 @@ mod endings;
 mod failures;
 mod keep_alive;
 mod order;
+mod resends;
 mod rig;
 mod shutdown;

@@ -153,6 +153,8 @@ pub(crate) fn chat_with(model: &str, body: &Value) -> NewRequest {
         headers: Vec::new(),
         body: Bytes::from(body.to_string()),
         idempotency: None,
+        resendable: None,
+        max_queued: None,
     }
 }
 

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::time::timeout;
 
+use super::live;
 use crate::app::{App, Call};
 use crate::error::ApiError;
 use crate::fault::Fault;
@@ -20,6 +21,11 @@ use crate::router::InventoryRoute;
 const PATIENCE: Duration = Duration::from_secs(2);
 
 pub(crate) async fn answer(route: InventoryRoute, call: Call) -> Result<Response, ApiError> {
+    if let InventoryRoute::Model(wanted) = &route
+        && ModelName::parse(wanted).is_ok_and(|name| name.is_cloud())
+    {
+        return live::answer(call).await;
+    }
     let app = &call.app;
     let mut snapshot = app.inventory.snapshot();
     if app.changes.any()
@@ -88,8 +94,9 @@ struct Model<'a> {
 }
 
 fn one_model(list: &Answer, wanted: &str) -> Response {
-    let Ok(name) = ModelName::parse(wanted) else {
-        return no_model(wanted);
+    let name = match ModelName::parse(wanted) {
+        Ok(name) => name,
+        Err(error) => return refused(400, "invalid_request_error", &error.to_string()),
     };
     let models: Vec<Model<'_>> = serde_json::from_slice::<Models<'_>>(&list.body)
         .map(|list| list.data)
@@ -97,30 +104,29 @@ fn one_model(list: &Answer, wanted: &str) -> Response {
     let found = models
         .iter()
         .find(|model| ModelName::parse(&model.id).is_ok_and(|id| id == name));
-    match found {
-        // The target gives the name back as the caller spelled it.
-        Some(model) => response::text(
-            200,
-            "application/json",
-            format!(
-                "{{\"id\":{},\"object\":{},\"created\":{},\"owned_by\":{}}}\n",
-                json::string(wanted),
-                model.object,
-                model.created,
-                model.owned_by
-            ),
-        ),
-        None => no_model(name.canonical()),
-    }
+    let Some(model) = found else {
+        let shown = ModelName::shown(wanted).unwrap_or_else(|_| wanted.to_owned());
+        let message = format!("model '{shown}' not found");
+        return refused(404, "not_found_error", &message);
+    };
+    // The target gives the name back as the caller spelled it.
+    let body = format!(
+        "{{\"id\":{},\"object\":{},\"created\":{},\"owned_by\":{}}}\n",
+        json::string(wanted),
+        model.object,
+        model.created,
+        model.owned_by
+    );
+    response::text(200, "application/json", body)
 }
 
-fn no_model(name: &str) -> Response {
-    let message = json::string(&format!("model '{name}' not found"));
+fn refused(status: u16, kind: &str, message: &str) -> Response {
+    let message = json::string(message);
     response::text(
-        404,
+        status,
         "application/json",
         format!(
-            "{{\"error\":{{\"message\":{message},\"type\":\"not_found_error\",\
+            "{{\"error\":{{\"message\":{message},\"type\":\"{kind}\",\
              \"param\":null,\"code\":null}}}}\n"
         ),
     )

@@ -6,18 +6,17 @@ use bytes::Bytes;
 use foreman_job::{Endpoint, RunnerKey};
 use foreman_ollama::{RequestHead, RequestKind, forwardable_headers, unknown_model};
 use foreman_scheduler::{
-    NewRequest, Submitted, Ticket, WhenCallerLeaves, api_of, runner_key, to_stored,
+    NewRequest, Resendable, Submitted, Ticket, WhenCallerLeaves, api_of, runner_key, to_stored,
 };
 use foreman_store::IdempotencyKey;
 use http::header::{self, HeaderName, HeaderValue};
 use http::request::Parts;
 use sha2::{Digest, Sha256};
-use tokio::time::Instant;
 
 use super::replay;
 use super::unload::{self, UnloadRequest};
 use super::waiting::Waiting;
-use super::wish::{self, Place};
+use super::wish::{self, NoJob, Place};
 use crate::app::{App, Call};
 use crate::auth::Caller;
 use crate::error::ApiError;
@@ -53,11 +52,18 @@ enum Reading {
     Checked(Box<Checked>),
 }
 
-pub(crate) async fn answer(endpoint: Endpoint, call: Call) -> Result<Response, ApiError> {
-    // Boxed, so that a waiting caller does not hold the room that reading and checking needs.
-    match Box::pin(enter(endpoint, call)).await? {
-        Step::Answered(response) => Ok(*response),
-        Step::Wait(waiting) => waiting.answer().await,
+pub(crate) fn answer(
+    endpoint: Endpoint,
+    call: Call,
+) -> impl Future<Output = Result<Response, ApiError>> + Send {
+    // Boxed, and before the first await, so that a waiting caller does not hold the room that
+    // reading and checking needs.
+    let entering = Box::pin(enter(endpoint, call));
+    async move {
+        match entering.await? {
+            Step::Answered(response) => Ok(*response),
+            Step::Wait(waiting) => waiting.answer().await,
+        }
     }
 }
 
@@ -109,7 +115,10 @@ async fn read(endpoint: Endpoint, call: Call) -> Result<Reading, ApiError> {
     let body = request::read(body, limits, &call.wishes).await?;
     let wish = match wish::read(app, endpoint, &head.headers, &body).await {
         Ok(wish) => wish,
-        Err(rejection) => return Ok(Reading::Answered(wish::refusal(app, &rejection))),
+        Err(NoJob::Refused(rejection)) => {
+            return Ok(Reading::Answered(wish::refusal(app, &rejection)));
+        }
+        Err(NoJob::Elsewhere) => return pass_on(app, &head, body).await,
     };
     match wish::place(app, &wish.name).await {
         Place::Here => Ok(Reading::Checked(Box::new(Checked {
@@ -120,14 +129,18 @@ async fn read(endpoint: Endpoint, call: Call) -> Result<Reading, ApiError> {
             terms,
             caller: call.caller,
         }))),
-        Place::Elsewhere => Ok(Reading::Answered(
-            target::pass_read(app, &head, body).await?,
-        )),
+        Place::Elsewhere => pass_on(app, &head, body).await,
         Place::Nowhere => {
-            let rejection = unknown_model(api_of(endpoint), &wish.model);
+            let api = api_of(endpoint);
+            let rejection = unknown_model(api, &wish.model).of_stream(api, wish.stream);
             Ok(Reading::Answered(wish::refusal(app, &rejection)))
         }
     }
+}
+
+async fn pass_on(app: &App, head: &Parts, body: Bytes) -> Result<Reading, ApiError> {
+    let passed = target::pass_read(app, head, body).await?;
+    Ok(Reading::Answered(passed))
 }
 
 impl Checked {
@@ -152,7 +165,27 @@ impl Checked {
                 key: key.clone(),
                 request_hash: Sha256::digest(&self.body).into(),
             }),
+            resendable: self.resendable(),
+            max_queued: self.caller.max_queued,
         }
+    }
+
+    /// Reads what a client library says that sends lost requests again by itself. A request that
+    /// has a key, or whose sender does not wait, is not lost with its connection.
+    fn resendable(&self) -> Option<Resendable> {
+        let headers = &self.head.headers;
+        let by_library = headers
+            .keys()
+            .any(|name| name.as_str().starts_with("x-stainless-"));
+        if !by_library || self.terms.idempotency_key.is_some() || self.terms.respond_async {
+            return None;
+        }
+        let count = headers.get("x-stainless-retry-count");
+        let count = count.and_then(|count| count.to_str().ok()?.trim().parse::<u32>().ok());
+        Some(Resendable {
+            is_resend: count.is_some_and(|count| count > 0),
+            body_hash: Sha256::digest(&self.body).into(),
+        })
     }
 
     fn waiting(&self, app: Arc<App>, wishes: Arc<Wishes>, ticket: Ticket) -> Waiting {
@@ -169,7 +202,6 @@ impl Checked {
             wishes,
             ticket,
             endpoint: self.endpoint,
-            accepted: Instant::now(),
         }
     }
 

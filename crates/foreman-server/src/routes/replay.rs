@@ -62,6 +62,7 @@ fn replay(job: &Job, answer: StoredAnswer) -> Response {
     response::set_status(&mut response, head.status);
     headers.insert(shape::JOB_ID, shape::job_header(job.id));
     headers.insert(shape::ATTEMPT, shape::attempt(job.progress.attempt));
+    headers.insert(shape::QUEUE_MS, shape::millis(job.queued()));
     if let Some(failure) = &job.failure
         && job.progress.state == JobState::Failed
     {

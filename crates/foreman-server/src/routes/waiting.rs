@@ -22,7 +22,6 @@ pub(super) struct Waiting {
     pub(super) wishes: Arc<Wishes>,
     pub(super) ticket: Ticket,
     pub(super) endpoint: Endpoint,
-    pub(super) accepted: Instant,
     pub(super) interim: Option<Duration>,
     /// How often a sign of life is wanted, and the type of answer that the request asks for.
     pub(super) heartbeat: Option<(Duration, &'static str)>,
@@ -30,49 +29,53 @@ pub(super) struct Waiting {
 
 impl Waiting {
     /// Waits for the first byte of the answer, or for the end of the job.
-    pub(super) async fn answer(self) -> Result<Response, ApiError> {
-        let job = self.ticket.id();
+    ///
+    /// Boxed, so that what waits holds a pointer and nothing twice.
+    pub(super) async fn answer(self: Box<Self>) -> Result<Response, ApiError> {
         let counted = self.app.metrics.waiting_caller();
         if let Some((beat, content_type)) = self.heartbeat {
+            let job = self.ticket.id();
             let lines = Lines::of(self.endpoint.path(), Some(content_type));
             let body = job_body::with_heartbeat(self.ticket, lines, beat, counted);
             return Ok(early_head(job, content_type, body));
         }
-        let first = wait(self.ticket, self.interim, &self.wishes).await;
+        self.wait().await;
         drop(counted);
-        let now = Instant::now();
-        self.app.pace.job_ended(now);
-        match first {
-            First::Answer(opening, output) => {
-                let waited = now.saturating_duration_since(self.accepted);
-                // Boxed: it is short, and waiting is long.
-                Ok(Box::pin(head(self.endpoint, opening, output, waited)).await)
+        self.app.pace.job_ended(Instant::now());
+        // Boxed: it is short, and waiting is long.
+        Box::pin(self.begin()).await
+    }
+
+    /// Waits, and lets the caller know now and then that it has not been forgotten.
+    async fn wait(&self) {
+        let mut ready = pin!(self.ticket.ready());
+        loop {
+            let Some(period) = self.interim else {
+                return ready.await;
+            };
+            tokio::select! {
+                biased;
+                () = &mut ready => return,
+                () = sleep(period) => self.wishes.send_interim(),
             }
+        }
+    }
+
+    async fn begin(self: Box<Self>) -> Result<Response, ApiError> {
+        let job = self.ticket.id();
+        match self.ticket.first().await {
+            First::Answer(opening, output) => Ok(head(self.endpoint, opening, output).await),
             First::Ended { ending, attempts } => Err(ApiError::ended(&ending, job, attempts)),
         }
     }
 }
 
-/// Waits, and lets the caller know now and then that it has not been forgotten.
-async fn wait(ticket: Ticket, interim: Option<Duration>, wishes: &Wishes) -> First {
-    let mut first = pin!(ticket.first());
-    loop {
-        let Some(period) = interim else {
-            return first.await;
-        };
-        tokio::select! {
-            biased;
-            first = &mut first => return first,
-            () = sleep(period) => wishes.send_interim(),
-        }
-    }
-}
-
 /// Makes the response of an answer that begins.
-async fn head(endpoint: Endpoint, opening: Opening, output: Output, waited: Duration) -> Response {
+async fn head(endpoint: Endpoint, opening: Opening, output: Output) -> Response {
     let Opening {
         head,
         attempt,
+        queued,
         failure,
     } = opening;
     let job = output.id();
@@ -89,8 +92,7 @@ async fn head(endpoint: Endpoint, opening: Opening, output: Output, waited: Dura
     };
     headers.insert(shape::JOB_ID, shape::job_header(job));
     headers.insert(shape::ATTEMPT, shape::attempt(attempt));
-    let waited = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
-    headers.insert(shape::QUEUE_MS, waited.into());
+    headers.insert(shape::QUEUE_MS, shape::millis(queued));
     if let Some(failure) = &failure {
         shape::mark_failure(&mut headers, failure);
     }

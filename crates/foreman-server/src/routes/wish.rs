@@ -2,9 +2,9 @@
 
 use bytes::Bytes;
 use foreman_job::Endpoint;
-use foreman_ollama::{ModelName, Rejection, RequestHead, Shape, scan, unknown_model};
+use foreman_ollama::{ModelName, Rejection, RequestHead, Shape, scan, scan_form, unknown_model};
 use foreman_scheduler::api_of;
-use http::HeaderMap;
+use http::header::{self, HeaderMap, HeaderValue};
 
 use crate::app::App;
 use crate::decode;
@@ -21,29 +21,47 @@ pub(super) enum Place {
     Nowhere,
 }
 
+/// Why a request is not to become a job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum NoJob {
+    /// The target would refuse it.
+    Refused(Box<Rejection>),
+    /// The target hands it on before it would find what is wrong.
+    Elsewhere,
+}
+
 /// Reads what the body asks for; refuses what the target would refuse.
 pub(super) async fn read(
     app: &App,
     endpoint: Endpoint,
     headers: &HeaderMap,
     body: &Bytes,
-) -> Result<RequestHead, Rejection> {
+) -> Result<RequestHead, NoJob> {
     let api = api_of(endpoint);
     let body = decode::decoded(endpoint, headers, body);
-    let rejection = match scan(api, &body) {
+    let scanned = if endpoint == Endpoint::V1AudioTranscriptions {
+        let content_type = headers.get(header::CONTENT_TYPE);
+        scan_form(content_type.and_then(|it| it.to_str().ok()), &body)
+    } else {
+        scan(api, &body)
+    };
+    let rejection = match scanned {
         Ok(wish) => return Ok(wish),
         Err(rejection) => rejection,
     };
     let Some(model) = &rejection.after_model else {
-        return Err(rejection);
+        return Err(NoJob::Refused(Box::new(rejection)));
     };
     // The target looks the model up before it finds this fault.
-    match ModelName::parse(model) {
-        Ok(name) if matches!(place(app, &name).await, Place::Nowhere) => {
-            Err(unknown_model(api, model))
-        }
-        Ok(_) | Err(_) => Err(rejection),
-    }
+    let place = match ModelName::parse(model) {
+        Ok(name) => place(app, &name).await,
+        Err(_) => Place::Here,
+    };
+    Err(match place {
+        Place::Here => NoJob::Refused(Box::new(rejection)),
+        Place::Elsewhere => NoJob::Elsewhere,
+        Place::Nowhere => NoJob::Refused(Box::new(unknown_model(api, model))),
+    })
 }
 
 /// Finds out where a model runs; asks the target once when it is not known.
@@ -78,7 +96,14 @@ pub(super) fn refusal(app: &App, rejection: &Rejection) -> Response {
     } else {
         rejection.body()
     };
-    response::text(rejection.status, rejection.content_type, body)
+    let mut response = response::text(rejection.status, rejection.content_type, body);
+    if rejection.no_cache {
+        let no_cache = HeaderValue::from_static("no-cache");
+        response
+            .headers_mut()
+            .insert(header::CACHE_CONTROL, no_cache);
+    }
+    response
 }
 
 /// Returns the content type of the answer that a request asks for.

@@ -1,5 +1,6 @@
 //! The server as its callers see it: raw HTTP against a stub target.
 
+mod caps;
 mod endings;
 mod front;
 mod harness;
@@ -7,5 +8,7 @@ mod kept;
 mod lists;
 mod passed;
 mod queued;
+mod resends;
 mod shutdown;
+mod transcriptions;
 mod wire;

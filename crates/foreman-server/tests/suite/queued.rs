@@ -73,6 +73,29 @@ async fn a_request_that_cannot_work_gets_the_targets_own_words_and_no_slot(
     assert_eq!(front.stub.record().on(path).count(), 0);
 }
 
+/// A request whose options the target would refuse, once it has found the model.
+fn bad_options(model: &str) -> String {
+    let body = chat("hi").replace("llama3.2:1b", model);
+    body.replacen('{', r#"{"options":{"num_ctx":"big"},"#, 1)
+}
+
+#[tokio::test]
+async fn a_model_that_is_not_there_is_told_before_what_is_wrong_with_its_options() {
+    let front = Front::start().await;
+
+    let unknown = front.post("/api/chat", &bad_options("nope")).await;
+    let known = front.post("/api/chat", &bad_options("llama3.2:1b")).await;
+    let elsewhere = front.post("/api/chat", &bad_options("big:cloud")).await;
+
+    assert_eq!(unknown.status, 404);
+    assert_eq!(unknown.text(), r#"{"error":"model 'nope' not found"}"#);
+    assert_eq!(known.status, 500);
+    assert!(known.text().contains("num_ctx"));
+    assert_eq!(elsewhere.status, 403);
+    assert!(elsewhere.text().contains("cloud is disabled"));
+    assert_eq!(front.stub.record().on("/api/chat").count(), 1);
+}
+
 #[tokio::test]
 async fn refusals_of_other_apis_have_their_shape() {
     let front = Front::start().await;

@@ -82,6 +82,29 @@ async fn a_chunked_body_is_sent_on_with_its_length() {
 }
 
 #[tokio::test]
+async fn only_a_large_body_of_unknown_length_is_streamed_on_in_chunks() {
+    let front = Front::start().await;
+    for (size, path) in [(10, "/api/embed"), (100_000, "/api/embeddings")] {
+        let text = "x".repeat(size);
+        let body = format!(r#"{{"model":"all-minilm","input":"{text}","prompt":"{text}"}}"#);
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+        );
+        let mut caller = front.caller().await;
+
+        let sent = format!("{head}{:x}\r\n{body}\r\n0\r\n\r\n", body.len());
+        caller.send_raw(sent.as_bytes()).await;
+
+        assert_eq!(caller.reply().await.status, 200);
+        let record = front.stub.record();
+        let asked = record.on(path).next().unwrap();
+        assert_eq!(asked.body_text(), body);
+        let expected = (size < 65_536).then(|| body.len().to_string());
+        assert_eq!(asked.header("content-length"), expected.as_deref());
+    }
+}
+
+#[tokio::test]
 async fn who_asks_first_whether_to_send_is_told_to_go_on() {
     let front = Front::start().await;
     let body = chat("hi");

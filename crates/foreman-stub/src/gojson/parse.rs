@@ -84,7 +84,7 @@ impl Parser<'_> {
     fn nested(&mut self, read: fn(&mut Self) -> Parsed<Value>) -> Parsed<Value> {
         self.depth += 1;
         if self.depth > MAX_DEPTH {
-            return Err(SyntaxError::Invalid("exceeded max depth".to_owned()));
+            return self.unexpected("exceeded max depth");
         }
         self.at += 1;
         let value = read(self)?;
@@ -316,7 +316,10 @@ mod tests {
         for (body, expected) in cases {
             assert_eq!(error(body), expected, "{body}");
         }
-        assert_eq!(error(&"[".repeat(5000)), "exceeded max depth");
+        assert_eq!(
+            error(&"[".repeat(5000)),
+            "invalid character '[' exceeded max depth"
+        );
     }
 
     #[test]

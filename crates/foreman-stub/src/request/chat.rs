@@ -89,7 +89,8 @@ impl Messages {
 
 fn one(decoder: &mut Decoder, node: &Node) -> (String, String) {
     let (mut role, mut content, mut ignored) = (String::new(), String::new(), String::new());
-    for (key, node) in decoder.object(node, "messages", "api.Message") {
+    // Ollama decodes a message into a local type of this name, to lower its role afterwards.
+    for (key, node) in decoder.object(node, "messages", "api.Alias") {
         let path = format!("messages.{key}");
         match key.as_str() {
             "role" => decoder.string(node, &path, &mut role),

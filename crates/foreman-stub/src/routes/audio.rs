@@ -37,7 +37,7 @@ pub(super) async fn transcribe(call: Call) -> Reply {
         return bad("model is required");
     };
     let Some(file) = form.file else {
-        return bad("failed to get audio file: http: no such file");
+        return bad("file is required: http: no such file");
     };
     let framer = Box::new(Transcript { plain: form.plain });
     let work = Work::new(Api::ChatCompletions, model, framer);

@@ -5,7 +5,7 @@ use http::StatusCode;
 use super::error::{missing_model, openai_error};
 use crate::{
     gojson::{Obj, array},
-    model::{Model, Name},
+    model::{Model, Reference, Source},
     reply::{JSON_BARE, Reply},
     router::Call,
 };
@@ -25,15 +25,28 @@ pub(super) fn list(call: &Call) -> Reply {
 /// Describes one model under the name that was asked for.
 pub(super) fn one(call: &Call) -> Reply {
     let wanted = &call.param;
-    let name = Name::parse(wanted);
-    let found = name.as_ref().and_then(|name| call.core.library.find(name));
-    if let Some(model) = found {
-        let body = described(&model, wanted) + "\n";
-        return Reply::new(StatusCode::OK, JSON_BARE, body);
+    let refused = |status, message: &str| {
+        let body = openai_error(status, message);
+        Reply::new(status, JSON_BARE, body + "\n")
+    };
+    let reference = match Reference::parse(wanted) {
+        Ok(reference) => reference,
+        Err(error) => return refused(StatusCode::BAD_REQUEST, &error.to_string()),
+    };
+    if reference.source == Source::Cloud {
+        let text = "ollama cloud is disabled: remote model details are unavailable";
+        return refused(StatusCode::FORBIDDEN, text);
     }
-    let shown = name.map_or_else(|| wanted.clone(), |name| name.short());
-    let body = openai_error(StatusCode::NOT_FOUND, &missing_model(&shown));
-    Reply::new(StatusCode::NOT_FOUND, JSON_BARE, body + "\n")
+    match call.core.library.find(&reference.name) {
+        Some(model) => {
+            let body = described(&model, wanted) + "\n";
+            Reply::new(StatusCode::OK, JSON_BARE, body)
+        }
+        None => refused(
+            StatusCode::NOT_FOUND,
+            &missing_model(&reference.name.short()),
+        ),
+    }
 }
 
 fn described(model: &Model, id: &str) -> String {

@@ -142,6 +142,7 @@ fn server_config(settings: &Settings) -> ServerConfig {
     let tokens = settings.tokens.iter().map(|caller| {
         let most = caller.max_priority.unwrap_or(Priority::High);
         TokenEntry::new(caller.name.clone(), caller.token.expose(), most)
+            .with_caps(caller.max_queued, caller.max_concurrent)
     });
     ServerConfig {
         max_body: settings.queue.max_body.bytes(),
