@@ -117,6 +117,8 @@ pub fn init(filter: &LogFilter, format: LogFormat, screen: Screen) -> Result<(),
     // The connection pool writes through `log`.
     LogTracer::builder()
         .with_max_level(LevelFilter::current().as_log())
+        // What it says, the store says too; its lines would show paths of the building machine.
+        .ignore_crate("rusqlite_migration")
         .init()
         .map_err(TelemetryError::Logger)
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use foreman_job::{Clock, Endpoint, Job, JobId, Priority, Random, RunnerKey};
+use foreman_job::{Clock, Endpoint, Job, JobId, Priority, Random, RunnerKey, Timestamp};
 use foreman_store::{
     Accepted, Headers, IdempotencyKey, NewJob, QueueStore, StoreError, StoredRequest, Withdrawal,
 };
@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use crate::keep_alive::Unloading;
-use crate::live::{CallerFull, Entry, LiveJobs};
+use crate::live::{Attachment, CallerFull, Entry, LiveJobs};
 use crate::pinned::Pinned;
 use crate::resend::RequestKey;
 use crate::spool::Ending;
@@ -251,14 +251,8 @@ impl SchedulerHandle {
             }
         }
         match accepted {
-            Ok(Accepted::New { .. }) => {
-                shared.ready.notify_one();
-                if expires_at.is_some() {
-                    shared.due.notify_one();
-                }
-                Ok(Submitted::New(Ticket::new(attachment)))
-            }
-            Ok(Accepted::Existing(job)) => Ok(self.join(job)),
+            Ok(Accepted::New { .. }) => Ok(Submitted::New(self.wait(attachment, expires_at))),
+            Ok(Accepted::Existing(job)) => self.join(job).await,
             Err(source) => Err(SubmitError::Store { id, source }),
         }
     }
@@ -317,12 +311,37 @@ impl SchedulerHandle {
         &self.shared.store
     }
 
-    fn join(&self, job: Box<Job>) -> Submitted {
-        match self.shared.live.attach(job.id) {
-            Some(attachment) => Submitted::Attached(Ticket::new(attachment)),
-            None if job.progress.state.is_terminal() => Submitted::Ended(job),
-            // It waits since before the last restart, without a caller.
-            None => Submitted::Attached(Ticket::new(self.shared.live.revive(&job))),
+    /// Lets a caller wait at the job that was just accepted for it.
+    fn wait(&self, attachment: Attachment, expires_at: Option<Timestamp>) -> Ticket {
+        self.shared.ready.notify_one();
+        if expires_at.is_some() {
+            self.shared.due.notify_one();
+        }
+        if self.shared.draining.is_cancelled() {
+            // The farewell to the waiting callers may have missed this one.
+            attachment.job().keep();
+            attachment.job().spool.end(None, Ending::ShuttingDown, 0);
+        }
+        Ticket::new(attachment)
+    }
+
+    /// Lets a caller wait at the job of an earlier request with the same key.
+    async fn join(&self, job: Box<Job>) -> Result<Submitted, SubmitError> {
+        if job.progress.state.is_terminal() {
+            return Ok(Submitted::Ended(job));
+        }
+        let id = job.id;
+        let mut attachment = self.shared.live.join(&job);
+        // It may have ended between the look and the attachment: then nobody tells this caller.
+        let now = self.shared.store.job(id).await;
+        let now = now.map_err(|source| SubmitError::Store { id, source })?;
+        match now {
+            Some(now) if now.progress.state.is_terminal() => {
+                attachment.finish();
+                self.shared.live.remove(id);
+                Ok(Submitted::Ended(Box::new(now)))
+            }
+            Some(_) | None => Ok(Submitted::Attached(Ticket::new(attachment))),
         }
     }
 

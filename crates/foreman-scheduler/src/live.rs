@@ -167,16 +167,14 @@ impl LiveJobs {
         Ok(Attachment::new(job, self.leaving.clone()))
     }
 
-    /// Attaches a caller to a job that was accepted before the last restart.
-    pub(crate) fn revive(&self, job: &Job) -> Attachment {
-        let job = self.lock().add(Entry::of(job));
-        Attachment::new(job, self.leaving.clone())
-    }
-
-    /// Attaches one more caller to a job, if it is live.
-    pub(crate) fn attach(&self, id: JobId) -> Option<Attachment> {
-        let job = self.lock().jobs.get(&id).map(Arc::clone)?;
-        Some(Attachment::new(job, self.leaving.clone()))
+    /// Attaches one more caller to a job; one that nobody waits for, since before the last restart,
+    /// becomes live.
+    pub(crate) fn join(&self, job: &Job) -> Attachment {
+        let mut state = self.lock();
+        let live = state.jobs.get(&job.id).map(Arc::clone);
+        let live = live.unwrap_or_else(|| state.add(Entry::of(job)));
+        drop(state);
+        Attachment::new(live, self.leaving.clone())
     }
 
     /// Attaches the sender of a request that was sent before to the job of the first sending.
