@@ -21,6 +21,7 @@ CREATE TABLE jobs (
   epoch               INTEGER NOT NULL DEFAULT 0 CHECK (epoch >= 0),
   crashes             INTEGER NOT NULL DEFAULT 0 CHECK (crashes >= 0),
   retry_at            INTEGER,
+  not_before          INTEGER,
   expires_at          INTEGER,
   created_at          INTEGER NOT NULL,
   claimed_at          INTEGER,
@@ -39,6 +40,9 @@ CREATE TABLE jobs (
   completion_tokens   INTEGER,
   load_ns             INTEGER,
   total_ns            INTEGER,
+  retry_of            TEXT,
+  -- The text of a JSON object.
+  metadata            TEXT,
   CHECK ((state IN ('loading', 'working')) = (slot IS NOT NULL)),
   CHECK ((state IN ('done', 'failed', 'cancelled')) = (finished_at IS NOT NULL)),
   CHECK (retry_at IS NULL OR state = 'queued'),
@@ -53,9 +57,12 @@ CREATE UNIQUE INDEX jobs_one_per_slot ON jobs (slot) WHERE slot IS NOT NULL;
 -- One job per idempotency key.
 CREATE UNIQUE INDEX jobs_idempotency ON jobs (idem_scope, idem_key) WHERE idem_key IS NOT NULL;
 
--- The heads of the queue. Jobs in back-off are in neither, so that they cost a pick nothing.
+-- The heads of the queue. Jobs in back-off are in none of them, so that they cost a pick nothing.
 CREATE INDEX jobs_ready_oldest ON jobs (priority, seq) WHERE state = 'queued' AND retry_at IS NULL;
 CREATE INDEX jobs_ready_runner ON jobs (runner, priority, seq) WHERE state = 'queued' AND retry_at IS NULL;
+CREATE INDEX jobs_ready_caller ON jobs (priority, caller, seq) WHERE state = 'queued' AND retry_at IS NULL;
+-- The last two columns are always the same; with them jobs are counted without being read.
+CREATE INDEX jobs_ready_runner_caller ON jobs (runner, priority, caller, seq, state, retry_at) WHERE state = 'queued' AND retry_at IS NULL;
 
 -- What time does to the queue.
 CREATE INDEX jobs_due ON jobs (retry_at) WHERE state = 'queued' AND retry_at IS NOT NULL;
@@ -76,12 +83,17 @@ CREATE TABLE job_answers (
   headers TEXT    NOT NULL
 ) STRICT;
 
--- Several small chunks share a row; `lengths` ([12,7,...]) says where each ends.
-CREATE TABLE job_chunks (
+-- What the runs of a job did, numbered over its whole life from 2 on: 1 is its acceptance, and its
+-- end has the number after the last one here. Several events share a row: `n` is the number of the
+-- first, and `kinds` (["loading","working",12,7,...]) names each one; a number is the length of a
+-- chunk of the answer, whose bytes are in `data` one after the other.
+CREATE TABLE job_events (
   seq     INTEGER NOT NULL REFERENCES jobs ON DELETE CASCADE,
-  n       INTEGER NOT NULL CHECK (n >= 0),
+  n       INTEGER NOT NULL CHECK (n >= 2),
+  events  INTEGER NOT NULL CHECK (events > 0),
   epoch   INTEGER NOT NULL,
-  lengths TEXT    NOT NULL,
+  attempt INTEGER NOT NULL,
+  kinds   TEXT    NOT NULL,
   data    BLOB    NOT NULL,
   UNIQUE (seq, n)
 ) STRICT;

@@ -7,7 +7,9 @@ use std::time::Duration;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
-use crate::commands::check::Form;
+use crate::commands::backup::BackupArgs;
+use crate::commands::completions::CompletionsArgs;
+use crate::commands::{Form, RemoteCommand};
 use crate::exit::Exit;
 use crate::settings::parse_duration;
 use crate::telemetry::Screen;
@@ -18,6 +20,9 @@ Examples:
   foreman serve --target stub --stub-model llama3.2:1b
   foreman serve --config /etc/foreman.toml --log debug
   foreman check --json
+  foreman submit --model llama3.2 --wait 'Why is the sky blue?'
+  foreman jobs ls --state queued
+  foreman backup /backups/foreman.db
 
 Settings come from the defaults, then foreman.toml, then FOREMAN_* variables,
 then flags; `foreman check` shows each with its source.";
@@ -49,6 +54,12 @@ pub(crate) enum Command {
     Serve(Box<ServeArgs>),
     /// Show the effective settings with the source of each; exit with 3 when one is wrong.
     Check(CheckArgs),
+    #[command(flatten)]
+    Remote(RemoteCommand),
+    /// Copy the database to a file, also while foreman runs.
+    Backup(BackupArgs),
+    /// Print what a shell needs to complete command lines.
+    Completions(CompletionsArgs),
 }
 
 /// Arguments of `foreman serve`.
@@ -197,10 +208,10 @@ mod tests {
 
     fn serve(args: &[&str]) -> ServeArgs {
         let line = ["foreman", "serve"].into_iter().chain(args.iter().copied());
-        match Cli::try_parse_from(line).unwrap().command {
-            Command::Serve(args) => *args,
-            Command::Check(_) => panic!("not serve"),
-        }
+        let Command::Serve(args) = Cli::try_parse_from(line).unwrap().command else {
+            panic!("not serve");
+        };
+        *args
     }
 
     #[test]

@@ -23,6 +23,8 @@ pub mod telemetry;
 mod args;
 mod exit;
 mod program;
+mod remote;
+mod screen;
 
 pub use args::{EmbeddedStub, ServeOptions};
 pub use exit::Exit;

@@ -11,7 +11,7 @@ use clap::Parser;
 use clap::error::ErrorKind;
 
 use crate::args::{Cli, Command, ServeArgs};
-use crate::commands::{check, serve};
+use crate::commands::{ask, backup, check, completions, serve};
 use crate::exit::Exit;
 use crate::settings::{Input, Problem, load};
 use crate::telemetry::Screen;
@@ -116,6 +116,9 @@ fn dispatch(cli: Cli, environment: &Environment, output: &mut Output<'_>) -> io:
             input.flags = args.flags();
             run_serve(&args, &input, environment, output)
         }
+        Command::Remote(command) => ask(&command, &input, environment, output),
+        Command::Backup(args) => backup::copy(&args, input, environment, output),
+        Command::Completions(args) => completions::write(&args, output),
     }
 }
 
@@ -175,7 +178,8 @@ fn usage(
     Ok(exit)
 }
 
-fn chain(error: &dyn std::error::Error) -> String {
+/// Writes an error with its causes on one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

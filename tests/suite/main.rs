@@ -5,9 +5,15 @@
     reason = "a test that cannot be set up has failed"
 )]
 
+mod async_jobs;
 mod callers;
 mod check;
+mod cli;
+mod job_steering;
+mod job_streams;
+mod metrics;
 mod mission;
+mod order;
 mod outage;
 mod parity;
 mod passthrough;

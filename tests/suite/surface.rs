@@ -190,7 +190,7 @@ async fn health_readiness_and_metrics_tell_how_it_is() {
     assert_eq!(foreman.get("/readyz").await.status(), 200);
     let metrics = foreman.get("/metrics").await.text();
     for line in [
-        "foreman_jobs_settled_total{state=\"done\"} 1",
+        "foreman_jobs_settled_total{state=\"done\",model=\"llama3.2:1b\"} 1",
         "foreman_swaps_total 1",
     ] {
         assert!(metrics.contains(line), "{line} is not in\n{metrics}");

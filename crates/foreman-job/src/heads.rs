@@ -13,28 +13,43 @@ pub struct HeadJob {
     pub priority: Priority,
     /// The runner it needs.
     pub runner: RunnerKey,
+    /// Who asked for it; none when callers are anonymous.
+    pub caller: Option<String>,
     /// When it was accepted.
     pub created_at: Timestamp,
 }
 
 /// The heads of the ready queue, all of the best class that has a ready job.
 ///
-/// A few index probes fill it, whatever the length of the queue.
+/// A few index probes fill it, whatever the length of the queue. Jobs of paused runners are in none
+/// of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QueueHeads {
     /// The oldest ready job of the best class.
     pub oldest: HeadJob,
     /// The oldest ready job of that class for each resident runner that has one.
     pub resident: Vec<HeadJob>,
+    /// The oldest ready job of each caller for the runner that goes on: that of the first of
+    /// `resident`, or else of `oldest`.
+    pub callers: Vec<HeadJob>,
+    /// The oldest ready job of each caller, whatever its runner, where that has waited to the age
+    /// bound; empty when `oldest` has not.
+    pub aged: Vec<HeadJob>,
+    /// The place of the oldest ready job of the lower classes.
+    pub overtaken: Option<i64>,
 }
 
 /// Why a job was chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum PickReason {
+    /// Its class goes before that of an older job.
+    Priority,
     /// It had waited longer than the age bound.
     Aged,
     /// Its runner is resident.
     Resident,
+    /// Its caller has used the target less than those of older jobs for the same runner.
+    Fair,
     /// No job of the class has a resident runner; it is the oldest.
     Oldest,
 }
@@ -52,8 +67,10 @@ impl PickReason {
     /// Returns the word used in the API and the logs.
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Priority => "priority",
             Self::Aged => "aged",
             Self::Resident => "resident",
+            Self::Fair => "fair",
             Self::Oldest => "oldest",
         }
     }

@@ -32,6 +32,8 @@ pub struct Job {
     pub started_at: Option<Timestamp>,
     /// When it ended for good.
     pub finished_at: Option<Timestamp>,
+    /// It is not started earlier than this.
+    pub not_before: Option<Timestamp>,
     /// It is not started later than this.
     pub expires_at: Option<Timestamp>,
     /// What went wrong last.
@@ -40,6 +42,10 @@ pub struct Job {
     pub target_status: Option<u16>,
     /// What the target reported about its work.
     pub usage: Option<Usage>,
+    /// The job of which this one is a repetition.
+    pub retry_of: Option<JobId>,
+    /// What its caller wants to remember with it: the text of a JSON object.
+    pub metadata: Option<String>,
 }
 
 impl Job {

@@ -56,6 +56,18 @@ pub(crate) enum Attempt {
     Released,
 }
 
+impl Attempt {
+    /// Returns how long the target took to load the model, where it said so.
+    pub(crate) fn load(&self) -> Option<Duration> {
+        match self {
+            Self::Complete { usage, .. } => {
+                usage.map(|usage| usage.load).filter(|load| !load.is_zero())
+            }
+            Self::Failed { .. } | Self::Aborted | Self::Released => None,
+        }
+    }
+}
+
 /// What an attempt works with.
 pub(crate) struct Dispatch<'a> {
     pub(crate) client: &'a dyn OllamaClient,

@@ -2,24 +2,26 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use foreman_job::{Clock, Endpoint, Job, JobId, Priority, Random, RunnerKey, Timestamp};
-use foreman_store::{
-    Accepted, Headers, IdempotencyKey, NewJob, QueueStore, StoreError, StoredRequest, Withdrawal,
-};
-use tokio::sync::{Notify, watch};
+use foreman_store::{Deletion, Headers, IdempotencyKey, QueueStore, StoreError, Withdrawal};
+use tokio::sync::{Notify, broadcast, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use crate::keep_alive::Unloading;
-use crate::live::{Attachment, CallerFull, Entry, LiveJobs};
+use crate::learned::Learned;
+use crate::live::LiveJobs;
+use crate::pauses::Pauses;
 use crate::pinned::Pinned;
 use crate::resend::RequestKey;
-use crate::spool::Ending;
 use crate::status::Status;
+use crate::submit::Entered;
+use crate::transition::{self, Transition};
+use crate::watchers::Watchers;
 use crate::{Parts, Resendable, SchedulerConfig, Ticket, WhenCallerLeaves};
 
 /// A request to be done as a job.
@@ -35,6 +37,8 @@ pub struct NewRequest {
     pub priority: Priority,
     /// Name of the caller's token.
     pub caller: Option<String>,
+    /// It is not started earlier than this.
+    pub not_before: Option<Timestamp>,
     /// It is not started later than this from now.
     pub expires_in: Option<Duration>,
     /// What becomes of it when its caller leaves.
@@ -45,6 +49,10 @@ pub struct NewRequest {
     pub body: Bytes,
     /// The key under which a repetition finds this job.
     pub idempotency: Option<IdempotencyKey>,
+    /// The job of which this one is a repetition.
+    pub retry_of: Option<JobId>,
+    /// What the caller wants to remember with it: the text of a JSON object.
+    pub metadata: Option<String>,
     /// What a client library says that sends lost requests again by itself.
     pub resendable: Option<Resendable>,
     /// More waiting jobs than this of its caller are refused; those of former lives of the process
@@ -99,16 +107,23 @@ pub(crate) struct Shared {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<dyn Random>,
     pub(crate) live: LiveJobs,
+    pub(crate) watchers: Arc<Watchers>,
+    pub(crate) transitions: broadcast::Sender<Arc<Transition>>,
     /// Wakes the worker: something may be ready.
     pub(crate) ready: Notify,
     /// Wakes the timekeeper: something may be due earlier than it knows.
     pub(crate) due: Notify,
+    /// Wakes the retention: a job has ended.
+    pub(crate) ended: Notify,
     /// Acceptances under way, counted against the queue's bound.
     accepting: AtomicU64,
     pub(crate) max_queue: u64,
+    pub(crate) max_attempts: u32,
     /// Set at the beginning of the shutdown.
     pub(crate) draining: CancellationToken,
     pub(crate) status: watch::Sender<Status>,
+    pub(crate) pauses: Pauses,
+    learned: Mutex<Learned>,
     /// Models to be unloaded when their drain ends; one entry per model.
     unloads: Mutex<Vec<Unloading>>,
     /// The model that no caller unloads.
@@ -144,15 +159,26 @@ impl Shared {
             clock: Arc::clone(&parts.clock),
             random: Arc::clone(&parts.random),
             live,
+            watchers: Arc::default(),
+            transitions: broadcast::Sender::new(transition::BACKLOG),
             ready: Notify::new(),
             due: Notify::new(),
+            ended: Notify::new(),
             accepting: AtomicU64::new(0),
             max_queue: config.max_queue,
+            max_attempts: config.retry.max_attempts,
             draining,
             status: watch::Sender::new(Status::default()),
+            pauses: Pauses::default(),
+            learned: Mutex::default(),
             unloads: Mutex::default(),
             pinned: embed_model.and_then(|model| Pinned::new(model, inventory)),
         }
+    }
+
+    /// Returns what was learned about the times of runners.
+    pub(crate) fn learned(&self) -> MutexGuard<'_, Learned> {
+        self.learned.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns the running job.
@@ -183,7 +209,7 @@ impl Shared {
 }
 
 impl NewRequest {
-    fn resend_key(&self) -> Option<RequestKey> {
+    pub(crate) fn resend_key(&self) -> Option<RequestKey> {
         self.resendable.map(|resendable| RequestKey {
             caller: self.caller.clone(),
             endpoint: self.endpoint,
@@ -204,56 +230,15 @@ impl SchedulerHandle {
     ///
     /// Dropping the future says that the caller has left: the job, if it came to be, is cancelled.
     pub async fn submit(&self, request: NewRequest) -> Result<Submitted, SubmitError> {
-        let shared = &self.shared;
-        if shared.draining.is_cancelled() {
-            return Err(SubmitError::ShuttingDown);
-        }
-        let resend = request.resend_key();
-        if let Some(ticket) = self.take_over(&request, resend.as_ref()) {
+        let key = request.resend_key();
+        if !self.shared.draining.is_cancelled()
+            && let Some(ticket) = self.take_over(&request, key.as_ref())
+        {
             return Ok(Submitted::Attached(ticket));
         }
-        let _admission = self.admit()?;
-        let now = shared.clock.now();
-        let id = JobId::generate(now, shared.random.as_ref());
-        let entry = Entry {
-            id,
-            caller: request.caller.as_deref().map(Box::from),
-            resend: resend.map(Box::new),
-            when_caller_leaves: request.when_caller_leaves,
-        };
-        let entered = shared
-            .live
-            .enter(entry, request.max_queued, shared.running());
-        let mut attachment =
-            entered.map_err(|CallerFull { waiting }| SubmitError::CallerQueueFull { waiting })?;
-        let expires_at = request.expires_in.map(|wait| now.saturating_add(wait));
-        let job = NewJob {
-            id,
-            endpoint: request.endpoint,
-            model: request.model,
-            runner: request.runner,
-            priority: request.priority,
-            caller: request.caller,
-            created_at: now,
-            expires_at,
-            request: StoredRequest {
-                headers: request.headers,
-                body: request.body,
-            },
-            idempotency: request.idempotency,
-        };
-        let accepted = shared.store.accept(job).await;
-        if !matches!(accepted, Ok(Accepted::New { .. })) {
-            attachment.finish();
-            if let Some(live) = shared.live.remove(id) {
-                // The same request, sent again meanwhile, waits for what never came to be.
-                live.spool.end(None, Ending::Unknown, 0);
-            }
-        }
-        match accepted {
-            Ok(Accepted::New { .. }) => Ok(Submitted::New(self.wait(attachment, expires_at))),
-            Ok(Accepted::Existing(job)) => self.join(job).await,
-            Err(source) => Err(SubmitError::Store { id, source }),
+        match self.accept(request).await? {
+            Entered::New(attachment, _) => Ok(Submitted::New(Ticket::new(attachment))),
+            Entered::Existing(job) => self.join(job).await,
         }
     }
 
@@ -296,6 +281,20 @@ impl SchedulerHandle {
         Ok(Unload::Deferred)
     }
 
+    /// Forgets a job with its bodies, unless it runs; a queued one is cancelled by that.
+    ///
+    /// # Errors
+    ///
+    /// What the store says.
+    pub async fn delete(&self, id: JobId) -> Result<Deletion, StoreError> {
+        crate::leavers::delete(&self.shared, id).await
+    }
+
+    /// Listens to the changes of all jobs from now on; who is slow misses the oldest.
+    pub fn transitions(&self) -> broadcast::Receiver<Arc<Transition>> {
+        self.shared.transitions.subscribe()
+    }
+
     /// Returns what the scheduler does now.
     pub fn status(&self) -> Status {
         self.shared.status.borrow().clone()
@@ -306,23 +305,14 @@ impl SchedulerHandle {
         self.shared.status.subscribe()
     }
 
+    /// Returns how many attempts of a job may fail before it does.
+    pub fn max_attempts(&self) -> u32 {
+        self.shared.max_attempts
+    }
+
     /// Returns the store, for reading.
     pub fn store(&self) -> &Arc<dyn QueueStore> {
         &self.shared.store
-    }
-
-    /// Lets a caller wait at the job that was just accepted for it.
-    fn wait(&self, attachment: Attachment, expires_at: Option<Timestamp>) -> Ticket {
-        self.shared.ready.notify_one();
-        if expires_at.is_some() {
-            self.shared.due.notify_one();
-        }
-        if self.shared.draining.is_cancelled() {
-            // The farewell to the waiting callers may have missed this one.
-            attachment.job().keep();
-            attachment.job().spool.end(None, Ending::ShuttingDown, 0);
-        }
-        Ticket::new(attachment)
     }
 
     /// Lets a caller wait at the job of an earlier request with the same key.
@@ -353,7 +343,7 @@ impl SchedulerHandle {
         Some(ticket)
     }
 
-    fn admit(&self) -> Result<Admission<'_>, SubmitError> {
+    pub(crate) fn admit(&self) -> Result<Admission<'_>, SubmitError> {
         let accepting = self.shared.accepting.fetch_add(1, Ordering::AcqRel);
         let admission = Admission(&self.shared.accepting);
         let waiting = self.shared.store.counts().queued.saturating_add(accepting);
@@ -365,7 +355,7 @@ impl SchedulerHandle {
 }
 
 /// Counts one acceptance while it is under way.
-struct Admission<'a>(&'a AtomicU64);
+pub(crate) struct Admission<'a>(&'a AtomicU64);
 
 impl Drop for Admission<'_> {
     fn drop(&mut self) {

@@ -4,8 +4,8 @@ use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
-use foreman_job::JobId;
-use foreman_store::{StoreError, Withdrawal};
+use foreman_job::{JobId, JobState};
+use foreman_store::{Deletion, StoreError, Withdrawal};
 use futures_util::future::join_all;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
@@ -86,7 +86,8 @@ pub(crate) async fn withdraw(
     let withdrawal = shared.store.cancel(id, shared.clock.now()).await?;
     match &withdrawal {
         Withdrawal::Cancelled(job) => {
-            transition::log(job, foreman_job::JobState::Queued, reason);
+            transition::publish(shared, job, JobState::Queued, reason);
+            shared.ended.notify_one();
             if let Some(live) = shared.live.remove(id) {
                 live.spool
                     .end(None, Ending::Cancelled, job.progress.attempt);
@@ -94,6 +95,7 @@ pub(crate) async fn withdraw(
         }
         Withdrawal::Requested(job) => {
             info!(job = %id, model = job.model, state = %job.progress.state, reason, "cancel requested");
+            shared.watchers.tell(id);
             // A run that ends by itself at this moment has taken the job out already.
             if let Some(live) = shared.live.get(id) {
                 live.cancel.cancel();
@@ -102,4 +104,23 @@ pub(crate) async fn withdraw(
         Withdrawal::Final(_) | Withdrawal::Unknown => {}
     }
     Ok(withdrawal)
+}
+
+/// Forgets a job, unless it runs.
+pub(crate) async fn delete(shared: &Shared, id: JobId) -> Result<Deletion, StoreError> {
+    let now = shared.clock.now();
+    let deletion = shared.store.delete(id, now).await?;
+    if let Deletion::Forgotten(job) = &deletion {
+        info!(job = %id, model = job.model, "job is forgotten on request");
+        if job.progress.state == JobState::Cancelled && job.finished_at == Some(now) {
+            transition::publish(shared, job, JobState::Queued, "deleted");
+            shared.ended.notify_one();
+        }
+        if let Some(live) = shared.live.remove(id) {
+            live.spool
+                .end(None, Ending::Cancelled, job.progress.attempt);
+        }
+        shared.watchers.tell(id);
+    }
+    Ok(deletion)
 }

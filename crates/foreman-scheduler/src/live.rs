@@ -118,6 +118,12 @@ impl LiveJob {
     /// Notes that the store has the job as `working`.
     pub(crate) fn set_working(&self) {
         self.working.store(true, Ordering::Release);
+        self.spool.touch();
+    }
+
+    /// Tells whether the present attempt is past loading, as far as its log says.
+    pub(crate) fn is_working(&self) -> bool {
+        self.working.load(Ordering::Acquire) || self.spool.count() > 0
     }
 
     /// Returns the state of the running job in the store, and forgets it for the next attempt.
@@ -134,7 +140,8 @@ impl LiveJob {
         self.resend.is_some()
     }
 
-    fn is_kept(&self) -> bool {
+    /// Tells whether the job survives the leaving of its callers.
+    pub(crate) fn is_kept(&self) -> bool {
         self.kept.load(Ordering::Acquire)
     }
 }

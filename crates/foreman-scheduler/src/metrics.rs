@@ -1,8 +1,11 @@
 //! The scheduler's instruments.
 
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use foreman_job::{FailureKind, Job, JobState};
+use foreman_ollama::ModelName;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -14,17 +17,26 @@ const BUCKETS: [f64; 14] = [
     0.005, 0.02, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 180.0, 600.0, 1_800.0, 3_600.0,
 ];
 
+/// Models with a label of their own: names are the callers' to choose.
+const MODELS: usize = 50;
+
+/// The label of all others.
+const OTHER: &str = "other";
+
+type OutcomeLabels = [(&'static str, String); 2];
 type Label = [(&'static str, &'static str); 1];
 
 /// The scheduler's instruments; clones share them.
 #[derive(Debug, Clone)]
 pub struct Metrics {
-    outcomes: Family<Label, Counter>,
+    outcomes: Family<OutcomeLabels, Counter>,
+    models: Arc<Mutex<BTreeSet<String>>>,
     failures: Family<Label, Counter>,
     waits: Histogram,
     runs: Histogram,
     tokens: Family<Label, Counter>,
     swaps: Counter,
+    swaps_avoided: Counter,
     breaker_open: Gauge,
 }
 
@@ -32,11 +44,13 @@ impl Default for Metrics {
     fn default() -> Self {
         Self {
             outcomes: Family::default(),
+            models: Arc::default(),
             failures: Family::default(),
             waits: Histogram::new(BUCKETS),
             runs: Histogram::new(BUCKETS),
             tokens: Family::default(),
             swaps: Counter::default(),
+            swaps_avoided: Counter::default(),
             breaker_open: Gauge::default(),
         }
     }
@@ -48,7 +62,7 @@ impl Metrics {
         let it = Self::default();
         registry.register(
             "foreman_jobs_settled",
-            "Claims that ended, by the state that followed",
+            "Claims that ended, by the state that followed and the model",
             it.outcomes.clone(),
         );
         registry.register(
@@ -77,6 +91,11 @@ impl Metrics {
             it.swaps.clone(),
         );
         registry.register(
+            "foreman_swaps_avoided",
+            "Claims that let an older job wait to avoid a swap",
+            it.swaps_avoided.clone(),
+        );
+        registry.register(
             "foreman_breaker_open",
             "1 while nothing is sent to the target",
             it.breaker_open.clone(),
@@ -92,8 +111,9 @@ impl Metrics {
 
     pub(crate) fn settled(&self, job: &Job, took: Duration) {
         let state: JobState = job.progress.state;
+        let model = self.model_label(&job.model);
         self.outcomes
-            .get_or_create(&[("state", state.as_str())])
+            .get_or_create(&[("state", state.as_str().to_owned()), ("model", model)])
             .inc();
         self.runs.observe(took.as_secs_f64());
         if let Some(usage) = job.usage {
@@ -105,6 +125,21 @@ impl Metrics {
                 self.tokens.get_or_create(&[("kind", kind)]).inc_by(count);
             }
         }
+    }
+
+    /// Returns the label of a model: its name for the first so many that come, then one for all.
+    fn model_label(&self, model: &str) -> String {
+        let name = ModelName::parse(model)
+            .map_or_else(|_| model.to_owned(), |it| it.canonical().to_owned());
+        let mut known = self.models.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.contains(&name) {
+            return name;
+        }
+        if known.len() >= MODELS {
+            return OTHER.to_owned();
+        }
+        known.insert(name.clone());
+        name
     }
 
     pub(crate) fn attempt_failed(&self, kind: FailureKind) {
@@ -119,7 +154,33 @@ impl Metrics {
         self.swaps.get()
     }
 
+    pub(crate) fn avoided_swap(&self) {
+        self.swaps_avoided.inc();
+    }
+
+    pub(crate) fn swaps_avoided(&self) -> u64 {
+        self.swaps_avoided.get()
+    }
+
     pub(crate) fn breaker(&self, open: bool) {
         self.breaker_open.set(i64::from(open));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_model_has_one_label_however_it_is_spelled_and_there_are_only_so_many() {
+        let metrics = Metrics::default();
+
+        assert_eq!(metrics.model_label("llama3"), "llama3:latest");
+        assert_eq!(metrics.model_label("LLama3:latest"), "llama3:latest");
+        for number in 1..MODELS {
+            assert_ne!(metrics.model_label(&format!("model-{number}")), OTHER);
+        }
+        assert_eq!(metrics.model_label("one-more"), OTHER);
+        assert_eq!(metrics.model_label("llama3"), "llama3:latest");
     }
 }

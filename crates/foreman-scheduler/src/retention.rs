@@ -20,6 +20,8 @@ const STEP: u32 = 500;
 const BREATH: Duration = Duration::from_millis(50);
 
 /// Runs until the scheduler stops.
+///
+/// Where bodies are not kept at all, each end of a job is looked at once it is durable.
 pub(crate) async fn run(shared: Arc<Shared>, config: SchedulerConfig, stop: CancellationToken) {
     loop {
         let pause = match step(&shared, &config).await {
@@ -33,6 +35,7 @@ pub(crate) async fn run(shared: Arc<Shared>, config: SchedulerConfig, stop: Canc
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(pause) => {}
+            () = shared.ended.notified(), if config.retain_bodies.is_zero() => {}
         }
     }
 }
@@ -40,8 +43,10 @@ pub(crate) async fn run(shared: Arc<Shared>, config: SchedulerConfig, stop: Canc
 /// Purges one step, and tells whether there may be more.
 async fn step(shared: &Shared, config: &SchedulerConfig) -> Result<bool, StoreError> {
     let now = shared.clock.now();
+    // What ended in this very millisecond is over too.
+    let next = now.saturating_add(Duration::from_millis(1));
     let purge = Purge {
-        bodies_before: now.saturating_sub(config.retain_bodies),
+        bodies_before: next.saturating_sub(config.retain_bodies),
         jobs_before: now.saturating_sub(config.retain_jobs),
         limit: STEP,
     };

@@ -42,6 +42,7 @@ impl Worker {
         let run = AssertUnwindSafe(dispatch.run()).catch_unwind();
         let watched = tokio::time::timeout(self.config.max_run, run);
         let noting = self.note_start(claimed, live, &started);
+        let logging = self.keep_log(claimed, live);
         tokio::select! {
             biased; // An answer that is there counts before a wish to stop it.
             end = watched => match end {
@@ -55,6 +56,7 @@ impl Worker {
             () = self.force.cancelled() => Attempt::Released,
             () = self.wish_to_stop(claimed, live, swap, &started) => Attempt::Aborted,
             never = noting => match never {},
+            never = logging => never,
         }
     }
 
@@ -81,7 +83,8 @@ impl Worker {
             Ok(()) => {
                 live.set_working();
                 job.progress.state = JobState::Working;
-                transition::log(&job, JobState::Loading, "first byte came");
+                job.started_at = Some(now);
+                transition::publish(&self.shared, &job, JobState::Loading, "first byte came");
                 self.show_running(&job);
             }
             // The settlement meets the same trouble, and there it counts.

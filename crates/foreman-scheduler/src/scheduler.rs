@@ -1,7 +1,6 @@
 //! The scheduler as a whole: what it owns, how it starts and how it ends.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use foreman_job::{Clock, JobId, JobState, Random};
@@ -17,6 +16,7 @@ use crate::embedder::Embedder;
 use crate::handle::Shared;
 use crate::keep_alive::KeepAlivePolicy;
 use crate::live::LiveJobs;
+use crate::order::Order;
 use crate::residency::Residency;
 use crate::worker::Worker;
 use crate::{
@@ -106,6 +106,7 @@ impl Scheduler {
         let now = self.shared.clock.now();
         let latest_retry = now.saturating_add(self.config.retry.max);
         let recovery = self.shared.store.recover(now, latest_retry).await?;
+        self.shared.pauses.load(self.shared.store.as_ref()).await?;
         for (from, job) in &recovery.jobs {
             let reason = match job.progress.state {
                 JobState::Failed => "found running at too many crashes",
@@ -114,7 +115,7 @@ impl Scheduler {
                     "was running when foreman ended"
                 }
             };
-            transition::log(job, *from, reason);
+            transition::publish(&self.shared, job, *from, reason);
         }
         info!(
             recovered = recovery.jobs.len(),
@@ -191,7 +192,7 @@ impl Scheduler {
             keep_alive: KeepAlivePolicy::new(self.config.keep_alive),
             swapped: Arc::new(Notify::new()),
             drained: 0,
-            avoided: Arc::new(AtomicU64::new(0)),
+            order: Order::new(self.config.max_wait),
         }
     }
 }

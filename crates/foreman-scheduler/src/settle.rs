@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use foreman_job::{Job, JobFailure, JobState, RetryDecision};
-use foreman_store::{AnswerHead, Claimed, Outcome, Settlement, StoreError, StoredAnswer};
+use foreman_store::{AnswerHead, Answered, Claimed, Outcome, RunLog, Settlement, StoreError};
 use tracing::{error, warn};
 
 use crate::attempt::{Attempt, Closing};
@@ -38,7 +38,15 @@ impl Worker {
         attempt: Attempt,
     ) -> Result<Job, StoreError> {
         let verdict = self.judge(claimed, live, attempt);
-        let job = match self.make_durable(claimed, verdict.outcome.clone()).await {
+        let last = verdict
+            .closing
+            .as_ref()
+            .and_then(|closing| closing.last.as_ref());
+        let log = self.run_log(claimed, live, last);
+        let job = match self
+            .make_durable(claimed, verdict.outcome.clone(), log)
+            .await
+        {
             Ok(job) => job,
             Err(error) => {
                 self.shared.live.remove(claimed.job.id);
@@ -47,19 +55,28 @@ impl Worker {
                 return Err(error);
             }
         };
-        transition::log(&job, live.take_state(), &verdict.reason);
+        transition::publish(&self.shared, &job, live.take_state(), &verdict.reason);
         self.conclude(&job, live, verdict);
+        if job.progress.state.is_terminal() {
+            self.shared.ended.notify_one();
+        }
         Ok(job)
     }
 
     /// Commits the outcome; a busy database is waited for, on a full disk the answer's body is
     /// given up before the outcome is.
-    async fn make_durable(&self, claimed: &Claimed, outcome: Outcome) -> Result<Job, StoreError> {
+    async fn make_durable(
+        &self,
+        claimed: &Claimed,
+        outcome: Outcome,
+        log: Option<RunLog>,
+    ) -> Result<Job, StoreError> {
         let mut settlement = Settlement {
             seq: claimed.job.seq,
             epoch: claimed.job.progress.epoch,
             now: self.shared.clock.now(),
             outcome,
+            log,
         };
         loop {
             match self.shared.store.settle(settlement.clone()).await {
@@ -67,9 +84,9 @@ impl Worker {
                     warn!(job = %claimed.job.id, "another process holds the database; trying again");
                     tokio::time::sleep(BUSY_PAUSE).await;
                 }
-                Err(StoreError::Full(reason)) if settlement.outcome.has_body() => {
+                Err(StoreError::Full(reason)) if settlement.log.is_some() => {
                     error!(job = %claimed.job.id, reason, "disk is full: the answer is not kept");
-                    settlement.outcome.drop_body();
+                    settlement.log = None;
                 }
                 end => return end,
             }
@@ -79,10 +96,11 @@ impl Worker {
     fn judge(&self, claimed: &Claimed, live: &LiveJob, attempt: Attempt) -> Verdict {
         match attempt {
             Attempt::Complete { closing, usage } => {
-                let mut answer = self.kept(live, &closing);
-                answer.usage = usage;
+                let head = head(live, &closing);
                 Verdict {
-                    outcome: Outcome::Done { answer },
+                    outcome: Outcome::Done {
+                        answer: Answered { head, usage },
+                    },
                     reason: "answer is complete".to_owned(),
                     closing: Some(closing),
                     failure: None,
@@ -128,32 +146,16 @@ impl Worker {
             RetryDecision::Fail => Verdict {
                 outcome: Outcome::Failed {
                     spends_attempt: failure.kind.spends_attempt(),
-                    answer: closing.as_ref().map(|closing| self.kept(live, closing)),
+                    answer: closing.as_ref().map(|closing| Answered {
+                        head: head(live, closing),
+                        usage: None,
+                    }),
                     failure: failure.clone(),
                 },
                 reason,
                 closing,
                 failure: Some(failure),
             },
-        }
-    }
-
-    /// Puts together what is kept of an answer; without its body where bodies are not kept.
-    fn kept(&self, live: &LiveJob, closing: &Closing) -> StoredAnswer {
-        let head = closing.head.clone().or_else(|| live.spool.head());
-        let chunks = if self.config.retain_bodies.is_zero() {
-            Vec::new()
-        } else {
-            let last = closing.last.iter().cloned();
-            live.spool.chunks().into_iter().chain(last).collect()
-        };
-        StoredAnswer {
-            head: head.unwrap_or(AnswerHead {
-                status: 200,
-                headers: Vec::new(),
-            }),
-            chunks,
-            usage: None,
         }
     }
 
@@ -217,6 +219,15 @@ impl LiveJob {
             attempt,
         );
     }
+}
+
+/// Returns the head of an answer, whether it was published or held back.
+fn head(live: &LiveJob, closing: &Closing) -> AnswerHead {
+    let head = closing.head.clone().or_else(|| live.spool.head());
+    head.unwrap_or(AnswerHead {
+        status: 200,
+        headers: Vec::new(),
+    })
 }
 
 fn rest(delay: Duration) -> Option<Duration> {

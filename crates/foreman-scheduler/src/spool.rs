@@ -109,6 +109,24 @@ impl Spool {
         self.changed.notify_waiters();
     }
 
+    /// Tells waiting readers that something beside the output has changed.
+    pub(crate) fn touch(&self) {
+        self.changed.notify_waiters();
+    }
+
+    /// Waits until a condition on this output holds.
+    pub(crate) async fn until(&self, condition: impl Fn() -> bool) {
+        loop {
+            let changed = self.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            if condition() {
+                return;
+            }
+            changed.await;
+        }
+    }
+
     /// Forgets the output of an attempt that nobody saw.
     pub(crate) fn reset(&self) {
         let mut state = self.lock();
@@ -134,9 +152,15 @@ impl Spool {
         self.lock().size
     }
 
-    /// Returns the published chunks; they share memory with the spool.
-    pub(crate) fn chunks(&self) -> Vec<Bytes> {
-        self.lock().chunks.clone()
+    /// Returns the number of published chunks.
+    pub(crate) fn count(&self) -> usize {
+        self.lock().chunks.len()
+    }
+
+    /// Returns the published chunks from one on; they share memory with the spool.
+    pub(crate) fn chunks_from(&self, first: usize) -> Vec<Bytes> {
+        let state = self.lock();
+        state.chunks.get(first..).unwrap_or_default().to_vec()
     }
 
     /// Returns the whole length of the body once it is known.

@@ -45,8 +45,16 @@ async fn tick(shared: &Shared) -> Result<Duration, StoreError> {
     if due.promoted > 0 {
         shared.ready.notify_one();
     }
+    if !due.expired.is_empty() {
+        shared.ended.notify_one();
+    }
     for job in &due.expired {
-        transition::log(job, JobState::Queued, "expired before it was started");
+        transition::publish(
+            shared,
+            job,
+            JobState::Queued,
+            "expired before it was started",
+        );
         if let Some(live) = shared.live.remove(job.id) {
             let ending = job.failure.clone().map_or(Ending::Unknown, Ending::Failed);
             live.spool.end(None, ending, job.progress.attempt);

@@ -4,12 +4,11 @@
 //! the policy chooses, run it to its end, settle it, and note what that says about the target.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use foreman_job::{FailureKind, Job, JobFailure};
 use foreman_ollama::{Deadlines, ErrorKind, Inventory, OllamaClient, TargetError};
-use foreman_store::{ClaimRequest, Claimed, StoreError};
+use foreman_store::{Claimed, StoreError};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -21,7 +20,7 @@ use crate::breaker::Breaker;
 use crate::handle::Shared;
 use crate::keep_alive::KeepAlivePolicy;
 use crate::metrics::Metrics;
-use crate::policy;
+use crate::order::{Order, Situation};
 use crate::residency::Residency;
 use crate::run::{Run, Swap};
 use crate::status::{BreakerStatus, Running};
@@ -52,8 +51,7 @@ pub(crate) struct Worker {
     pub(crate) swapped: Arc<Notify>,
     /// Jobs run since the last swap.
     pub(crate) drained: u64,
-    /// Times a swap was put off for a job of the resident runner.
-    pub(crate) avoided: Arc<AtomicU64>,
+    pub(crate) order: Order,
 }
 
 impl Worker {
@@ -82,35 +80,33 @@ impl Worker {
     }
 
     async fn claim(&mut self) -> Result<Option<Claimed>, StoreError> {
-        if self.shared.store.counts().queued == 0 {
+        if self.shared.store.counts().queued == 0 || self.shared.pauses.is_all() {
             return Ok(None);
         }
         let snapshot = self.inventory.snapshot();
         let runners = self.residency.runners(self.client.as_ref(), &snapshot);
         let resident = runners.await.to_vec();
         let now = self.shared.clock.now();
-        let max_wait = self.config.max_wait;
-        let avoided = Arc::clone(&self.avoided);
-        let request = ClaimRequest {
+        let situation = Situation {
             slot: SLOT,
             resident,
+            paused: self.shared.pauses.weights(&snapshot),
             now,
-            choose: Arc::new(move |heads| {
-                let choice = policy::choose(heads, now, max_wait);
-                if choice.seq != heads.oldest.seq {
-                    avoided.fetch_add(1, Ordering::Relaxed);
-                }
-                Some(choice)
-            }),
         };
-        self.shared.store.claim(request).await
+        let wish = self.order.wish(situation, &self.shared, &self.metrics);
+        self.shared.store.claim(wish).await
     }
 
     /// Runs and settles one job.
     async fn turn(&mut self, claimed: Claimed) -> Result<(), StoreError> {
         let Claimed { job, reason, .. } = &claimed;
         let span = info_span!("job", job.id = %job.id, model = job.model);
-        transition::log(job, foreman_job::JobState::Queued, reason.as_str());
+        transition::publish(
+            &self.shared,
+            job,
+            foreman_job::JobState::Queued,
+            reason.as_str(),
+        );
         let head = head_of(&claimed);
         let live = self.shared.live.for_run(job);
         let swap = if self.residency.has(&job.runner) {
@@ -121,6 +117,7 @@ impl Worker {
         if self.residency.current() != Some(&job.runner) {
             self.end_drain().await;
         }
+        self.order.begins(job);
         self.show_running(job);
         self.metrics.claimed(job);
         let run = Run {
@@ -132,6 +129,7 @@ impl Worker {
         let began = Instant::now();
         let attempt = self.attempt(run).instrument(span).await;
         let took = began.elapsed();
+        self.learn(job, &attempt, swap, took);
         let suspicion = self.observe(&claimed, &attempt, swap, took);
         let settled = self.settle(&claimed, &live, attempt).await;
         self.show_idle();
@@ -154,6 +152,23 @@ impl Worker {
         }
     }
 
+    /// Notes how long the attempt kept the target busy, for the order and for estimates.
+    fn learn(&self, job: &Job, attempt: &Attempt, swap: Swap, took: Duration) {
+        let load = match swap {
+            Swap::None => attempt.load().or(Some(Duration::ZERO)),
+            Swap::Load => attempt.load(),
+        };
+        // Where the load is not told, its time cannot be told from the run's.
+        let ran = load.map_or(Duration::ZERO, |load| took.saturating_sub(load));
+        self.order.ran(job, ran);
+        if matches!(attempt, Attempt::Complete { .. })
+            && let Some(load) = load
+        {
+            let load = (swap == Swap::Load).then_some(load);
+            self.shared.learned().note(&job.runner, ran, load);
+        }
+    }
+
     /// Notes what the end of an attempt says about the target.
     fn observe(
         &mut self,
@@ -163,10 +178,9 @@ impl Worker {
         took: Duration,
     ) -> Option<Suspicion> {
         match attempt {
-            Attempt::Complete { usage, .. } => {
+            Attempt::Complete { .. } => {
                 self.breaker.succeeded();
-                let load = usage.map(|usage| usage.load).filter(|load| !load.is_zero());
-                self.ran(&claimed.job, swap, load.unwrap_or(took));
+                self.ran(&claimed.job, swap, attempt.load().unwrap_or(took));
                 None
             }
             Attempt::Failed {
@@ -334,7 +348,7 @@ impl Worker {
     }
 
     fn show_idle(&self) {
-        let swaps_avoided = self.avoided.load(Ordering::Relaxed);
+        let swaps_avoided = self.metrics.swaps_avoided();
         let swaps = self.metrics.swaps();
         self.shared.status.send_modify(|status| {
             status.running = None;

@@ -18,7 +18,6 @@ use crate::changes::Changes;
 use crate::cors::Cors;
 use crate::host::HostCheck;
 use crate::io::Wishes;
-use crate::pace::Pace;
 use crate::{Metrics, ServerConfig};
 
 /// What all requests share.
@@ -34,7 +33,6 @@ pub(crate) struct App {
     pub(crate) cors: Cors,
     pub(crate) host: HostCheck,
     pub(crate) changes: Changes,
-    pub(crate) pace: Pace,
     pub(crate) draining: CancellationToken,
     pub(crate) request_ids: AtomicU64,
 }
@@ -49,6 +47,11 @@ pub(crate) struct Call {
 }
 
 impl App {
+    /// Returns after how many seconds so many jobs will be done, 1 to 120.
+    pub(crate) fn retry_after(&self, jobs: u64) -> u64 {
+        self.scheduler.time_for(jobs).as_secs().clamp(1, 120)
+    }
+
     /// Returns a fresh id in the form that Anthropic's API gives to requests.
     pub(crate) fn request_id(&self) -> String {
         let number = self.request_ids.fetch_add(1, Ordering::Relaxed);

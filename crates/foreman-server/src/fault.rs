@@ -17,12 +17,22 @@ pub(crate) enum Fault {
     BadRequest,
     /// No token, or a wrong one.
     Unauthorized,
+    /// The caller may not.
+    Forbidden,
     /// Nothing is there.
     NotFound,
     /// The caller stopped sending.
     BodyTimeout,
     /// The caller sends more than it may.
     BodyTooLarge,
+    /// The target would refuse the request, with this status.
+    Refused(u16),
+    /// The request is one that does not wait in the queue.
+    NotAJob,
+    /// The job runs, and must not for what is asked.
+    JobRunning,
+    /// The job has not ended, and must have for what is asked.
+    JobNotEnded,
     /// The key was used with another body.
     IdempotencyMismatch,
     /// The answer was kept, and is not any more.
@@ -61,11 +71,16 @@ impl Fault {
             Self::BadHeader => (400, "bad_header"),
             Self::BadRequest => (400, "bad_request"),
             Self::Unauthorized => (401, "unauthorized"),
+            Self::Forbidden => (403, "forbidden"),
             Self::NotFound => (404, "not_found"),
             Self::BodyTimeout => (408, "body_timeout"),
+            Self::JobRunning => (409, "job_running"),
+            Self::JobNotEnded => (409, "job_not_ended"),
             Self::AnswerGone => (410, "answer_gone"),
             Self::BodyTooLarge => (413, "body_too_large"),
             Self::IdempotencyMismatch => (422, "idempotency_mismatch"),
+            Self::NotAJob => (422, "not_a_job"),
+            Self::Refused(status) => (status, "request_refused"),
             Self::TooManyRequests => (429, "too_many_requests"),
             Self::Cancelled => (499, "cancelled"),
             Self::QueueFull => (503, "queue_full"),
@@ -88,9 +103,14 @@ impl Fault {
             | Self::BadHeader
             | Self::BadRequest
             | Self::Unauthorized
+            | Self::Forbidden
             | Self::NotFound
             | Self::BodyTimeout
             | Self::AnswerGone
+            | Self::Refused(_)
+            | Self::NotAJob
+            | Self::JobRunning
+            | Self::JobNotEnded
             | Self::BodyTooLarge
             | Self::IdempotencyMismatch
             | Self::Cancelled
@@ -121,9 +141,14 @@ impl Fault {
             Self::BadHeader
             | Self::BadRequest
             | Self::Unauthorized
+            | Self::Forbidden
             | Self::NotFound
             | Self::BodyTimeout
             | Self::AnswerGone
+            | Self::Refused(_)
+            | Self::NotAJob
+            | Self::JobRunning
+            | Self::JobNotEnded
             | Self::BodyTooLarge
             | Self::IdempotencyMismatch
             | Self::Cancelled

@@ -15,6 +15,8 @@
 //! };
 //! assert!(!format!("{config:?}").contains("sesame"));
 //! ```
+//!
+//! The example `mount` serves in a program of one's own.
 
 mod app;
 mod auth;
@@ -30,9 +32,10 @@ mod host;
 mod interim;
 mod io;
 mod job_body;
+mod job_routes;
 mod json;
 mod metrics;
-mod pace;
+mod query;
 mod record;
 mod request;
 mod response;

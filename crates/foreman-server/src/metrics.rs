@@ -1,5 +1,7 @@
 //! The server's instruments.
 
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -22,6 +24,13 @@ const BUCKETS: [f64; 14] = [
 ];
 
 type StatusLabels = [(&'static str, String); 2];
+/// Models with a label of their own: names are the callers' to choose.
+const MODELS: usize = 50;
+
+/// The label of all others.
+const OTHER: &str = "other";
+
+type ModelLabel = [(&'static str, String); 1];
 type StateLabel = [(&'static str, &'static str); 1];
 
 /// The server's instruments; clones share them.
@@ -32,7 +41,9 @@ pub struct Metrics {
     panics: Counter,
     connections: Gauge,
     waiting: Gauge,
+    streams: Gauge,
     jobs: Family<StateLabel, Gauge>,
+    depth: Family<ModelLabel, Gauge>,
     oldest: Gauge<i64>,
     target_up: Gauge,
     poll_age: Gauge<i64>,
@@ -50,7 +61,9 @@ impl Default for Metrics {
             panics: Counter::default(),
             connections: Gauge::default(),
             waiting: Gauge::default(),
+            streams: Gauge::default(),
             jobs: Family::default(),
+            depth: Family::default(),
             oldest: Gauge::default(),
             target_up: Gauge::default(),
             poll_age: Gauge::default(),
@@ -87,6 +100,11 @@ impl Metrics {
             "Callers whose job has not been answered yet",
             it.waiting.clone(),
         );
+        registry.register(
+            "foreman_http_open_streams",
+            "Answers that are given to callers while they come",
+            it.streams.clone(),
+        );
         it.register_snapshots(registry);
         it
     }
@@ -94,6 +112,11 @@ impl Metrics {
     /// The instruments that are set when somebody looks.
     fn register_snapshots(&self, registry: &mut Registry) {
         registry.register("foreman_jobs", "Jobs by state", self.jobs.clone());
+        registry.register(
+            "foreman_queue_depth",
+            "Waiting jobs by model",
+            self.depth.clone(),
+        );
         registry.register(
             "foreman_queue_oldest_seconds",
             "Age of the oldest waiting job",
@@ -134,6 +157,10 @@ impl Metrics {
         Counted::new(&self.waiting)
     }
 
+    pub(crate) fn open_stream(&self) -> Counted {
+        Counted::new(&self.streams)
+    }
+
     /// Notes the figures that are known without counting.
     pub(crate) fn observe(
         &self,
@@ -155,6 +182,23 @@ impl Metrics {
         if let Some(polled) = target.last_poll {
             let polled = Timestamp::from_millis(polled.as_millisecond());
             self.poll_age.set(seconds(now.since(polled)));
+        }
+    }
+}
+
+impl Metrics {
+    /// Notes how many jobs wait for each model: for the models with the most, and all others.
+    pub(crate) fn observe_depths(&self, by_model: &BTreeMap<String, u64>) {
+        let mut models: Vec<(&String, &u64)> = by_model.iter().collect();
+        models.sort_by_key(|(_, jobs)| Reverse(**jobs));
+        // A model for which nothing waits any more goes.
+        self.depth.clear();
+        for (place, (model, jobs)) in models.into_iter().enumerate() {
+            let name = if place < MODELS { model } else { OTHER };
+            let jobs = i64::try_from(*jobs).unwrap_or(i64::MAX);
+            self.depth
+                .get_or_create(&[("model", name.to_owned())])
+                .inc_by(jobs);
         }
     }
 }
@@ -186,6 +230,28 @@ fn seconds(duration: Duration) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_queue_for_many_models_has_a_bounded_number_of_labels_and_no_stale_ones() {
+        let mut registry = Registry::default();
+        let metrics = Metrics::registered(&mut registry);
+        let many = (0..MODELS + 2).map(|n| (format!("model-{n}"), if n < 2 { 1 } else { 9 }));
+        let lines = |registry: &Registry| -> Vec<String> {
+            let text = text(registry).unwrap();
+            let lines = text
+                .lines()
+                .filter(|it| it.starts_with("foreman_queue_depth{"));
+            lines.map(str::to_owned).collect()
+        };
+
+        metrics.observe_depths(&many.collect());
+        let first = lines(&registry);
+        metrics.observe_depths(&BTreeMap::from([("a".to_owned(), 3)]));
+
+        assert_eq!(first.len(), MODELS + 1);
+        assert!(first.contains(&"foreman_queue_depth{model=\"other\"} 2".to_owned()));
+        assert_eq!(lines(&registry), ["foreman_queue_depth{model=\"a\"} 3"]);
+    }
 
     #[test]
     fn what_was_counted_is_written() {

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use crate::Metrics;
 use crate::caps::OpenRequest;
+use crate::metrics::Counted;
 use crate::response::Body;
 use crate::router::Class;
 
@@ -58,7 +59,13 @@ impl Record {
         self.status = Some(response.status());
         self.job = response.extensions().get::<JobId>().copied();
         self.complete = response.body().is_end_stream() || self.method == Method::HEAD;
-        response.map(|body| Recorded { body, record: self })
+        let open = !self.complete && response.body().comes_in_pieces();
+        let stream = open.then(|| self.metrics.open_stream());
+        response.map(|body| Recorded {
+            body,
+            record: self,
+            _stream: stream,
+        })
     }
 }
 
@@ -83,6 +90,8 @@ impl Drop for Record {
 pub(crate) struct Recorded {
     body: Body,
     record: Record,
+    /// Counts it while it is given to the caller, where it comes in pieces.
+    _stream: Option<Counted>,
 }
 
 impl http_body::Body for Recorded {

@@ -46,6 +46,14 @@ impl Body {
         Self::Known { chunks, left }
     }
 
+    /// Tells whether it is made while it is sent.
+    pub(crate) const fn comes_in_pieces(&self) -> bool {
+        match self {
+            Self::Known { .. } => false,
+            Self::Job(_) | Self::Target { .. } => true,
+        }
+    }
+
     pub(crate) fn target(stream: TargetStream, change: Option<OpenChange>) -> Self {
         Self::Target {
             stream: Box::new(stream),

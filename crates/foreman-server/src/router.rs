@@ -6,6 +6,9 @@ use std::fmt;
 use foreman_job::Endpoint;
 use http::Method;
 
+use crate::job_routes::{self, JobsRoute};
+use crate::routes::queue::Steer;
+
 /// Where a request goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Route {
@@ -23,6 +26,8 @@ pub(crate) enum Route {
     Live,
     /// Foreman's own.
     Own(OwnRoute),
+    /// Foreman's own: asynchronous jobs.
+    Jobs(JobsRoute),
     /// Foreman's own path with another method; these are allowed.
     NotAllowed(&'static str),
     /// The path is to be asked for in another spelling.
@@ -53,6 +58,12 @@ pub(crate) enum OwnRoute {
     Readyz,
     /// `/metrics`
     Metrics,
+    /// `/foreman/v1/openapi.json`
+    OpenApi,
+    /// `/foreman/v1/queue`
+    Queue,
+    /// `/foreman/v1/queue/pause` and `/resume`
+    Steer(Steer),
     /// Foreman's own name space, nothing there.
     NotFound,
 }
@@ -143,9 +154,16 @@ fn find(path: &str) -> Option<(Route, &'static [Method])> {
         "/healthz" => own(OwnRoute::Healthz),
         "/readyz" => own(OwnRoute::Readyz),
         "/metrics" => own(OwnRoute::Metrics),
+        "/foreman/v1/openapi.json" => own(OwnRoute::OpenApi),
+        "/foreman/v1/queue" => own(OwnRoute::Queue),
+        "/foreman/v1/queue/pause" => (Route::Own(OwnRoute::Steer(Steer::Pause)), POST),
+        "/foreman/v1/queue/resume" => (Route::Own(OwnRoute::Steer(Steer::Resume)), POST),
         _ => {
             if let Ok(endpoint) = path.parse() {
                 return Some((Route::Queued(endpoint), POST));
+            }
+            if let Some(found) = job_routes::find(path) {
+                return Some(found);
             }
             let model = path.strip_prefix("/v1/models/")?;
             if model.is_empty() || model.contains('/') {
@@ -176,6 +194,8 @@ fn allow(methods: &[Method]) -> &'static str {
     match methods {
         [Method::POST] => "POST",
         [Method::GET] => "GET",
+        [Method::HEAD, Method::GET, Method::POST] => "HEAD, GET, POST",
+        [Method::HEAD, Method::GET, Method::DELETE] => "HEAD, GET, DELETE",
         _ => "HEAD, GET",
     }
 }
@@ -188,7 +208,7 @@ impl Route {
             Self::Direct => Class::Direct,
             Self::Inventory(_) => Class::Inventory,
             Self::Ps | Self::LiveChange | Self::Live => Class::Live,
-            Self::Own(_) | Self::NotAllowed(_) | Self::Redirect(_) => Class::Own,
+            Self::Own(_) | Self::Jobs(_) | Self::NotAllowed(_) | Self::Redirect(_) => Class::Own,
         }
     }
 
@@ -315,6 +335,7 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
+    use crate::job_routes::JobRoute;
 
     fn redirect(location: &str, permanent: bool, text: RedirectText) -> Route {
         Route::Redirect(Redirect {
@@ -346,7 +367,24 @@ mod tests {
     #[case("GET", "/API/tags", Route::Live)]
     #[case("GET", "/%zz", Route::Live)]
     #[case("HEAD", "/", Route::Own(OwnRoute::Root))]
-    #[case("GET", "/foreman/v1/jobs", Route::Own(OwnRoute::NotFound))]
+    #[case("GET", "/foreman/v1/jobs", Route::Jobs(JobsRoute::All))]
+    #[case("POST", "/foreman/v1/jobs", Route::Jobs(JobsRoute::All))]
+    #[case("PUT", "/foreman/v1/jobs", Route::NotAllowed("HEAD, GET, POST"))]
+    #[case("DELETE", "/foreman/v1/jobs/x", Route::Jobs(JobsRoute::One("x".into(), JobRoute::Job)))]
+    #[case("POST", "/foreman/v1/jobs/x", Route::NotAllowed("HEAD, GET, DELETE"))]
+    #[case("GET", "/foreman/v1/jobs/x/stream", Route::Jobs(JobsRoute::One("x".into(), JobRoute::Stream)))]
+    #[case("GET", "/foreman/v1/jobs/x/cancel", Route::NotAllowed("POST"))]
+    #[case("GET", "/foreman/v1/jobs/x/y", Route::Own(OwnRoute::NotFound))]
+    #[case("GET", "/foreman/v1/jobs/x/stream/y", Route::Own(OwnRoute::NotFound))]
+    #[case("GET", "/foreman/v1/events", Route::Jobs(JobsRoute::Events))]
+    #[case("GET", "/foreman/v1/nothing", Route::Own(OwnRoute::NotFound))]
+    #[case("HEAD", "/foreman/v1/queue", Route::Own(OwnRoute::Queue))]
+    #[case(
+        "POST",
+        "/foreman/v1/queue/pause",
+        Route::Own(OwnRoute::Steer(Steer::Pause))
+    )]
+    #[case("GET", "/foreman/v1/queue/resume", Route::NotAllowed("POST"))]
     #[case("GET", "/foremanage", Route::Live)]
     #[case("GET", "/ui", Route::Own(OwnRoute::NotFound))]
     #[case("GET", "/api/chat", Route::NotAllowed("POST"))]

@@ -21,7 +21,6 @@ use crate::auth::Auth;
 use crate::changes::Changes;
 use crate::cors::Cors;
 use crate::host::HostCheck;
-use crate::pace::Pace;
 use crate::{Metrics, ServeError, ServerConfig, connection};
 
 /// After an error that passes, such as too many open files, accepting rests for so long.
@@ -114,7 +113,6 @@ impl Server {
             cors: Cors::new(&config.origins),
             host: HostCheck::new(address.ip(), config.hostname.as_deref()),
             changes: Changes::new(inventory.clone(), tasks.clone(), Handle::current()),
-            pace: Pace::default(),
             draining: shutdown.drain.clone(),
             request_ids: AtomicU64::new(0),
             config,

@@ -147,6 +147,7 @@ fn dispatch(route: Route, call: Call) -> Dispatched {
         Route::Ps => Box::pin(routes::ps::answer(call)),
         Route::LiveChange => Box::pin(routes::live::change(call)),
         Route::Live => Box::pin(routes::live::answer(call)),
+        Route::Jobs(route) => Box::pin(routes::jobs::answer(route, call)),
         Route::Own(route) => Box::pin(routes::own::answer(route, call)),
         Route::NotAllowed(methods) => Box::pin(ready(Ok(not_allowed(methods)))),
         Route::Redirect(redirect) => Box::pin(ready(Ok(redirected(&redirect)))),
@@ -169,6 +170,7 @@ fn turned_away(status: u16, route: &Route) -> Response {
         | Route::Ps
         | Route::LiveChange
         | Route::Live
+        | Route::Jobs(_)
         | Route::Own(_)
         | Route::Redirect(_) => response,
     }

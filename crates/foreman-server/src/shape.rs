@@ -193,10 +193,14 @@ impl Lines {
     }
 }
 
+/// Tells whether a body of this type has one JSON value a line.
+pub(crate) fn is_lines(content_type: &str) -> bool {
+    content_type.starts_with("application/x-ndjson")
+}
+
 /// Tells whether an answer of this type comes in chunks that must stay what they are.
 pub(crate) fn is_stream(content_type: &str) -> bool {
-    content_type.starts_with("application/x-ndjson")
-        || content_type.starts_with("text/event-stream")
+    is_lines(content_type) || content_type.starts_with("text/event-stream")
 }
 
 /// Returns the number of the attempt that gave an answer, after so many that failed.

@@ -6,19 +6,20 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use criterion::{Criterion, criterion_group, criterion_main};
+use criterion::{Bencher, Criterion, criterion_group, criterion_main};
 use foreman_job::{
-    Choice, Endpoint, JobId, PickReason, Priority, QueueHeads, Random, RunnerKey, Timestamp,
+    Choice, Endpoint, Job, JobId, PickReason, Priority, QueueHeads, Random, RunnerKey, Timestamp,
 };
 use foreman_store::{
-    AnswerHead, Choose, ClaimRequest, NewJob, Outcome, QueueStore, Settlement, SqliteConfig,
-    SqliteStore, StoredAnswer, StoredRequest,
+    AnswerHead, Answered, Choose, ClaimRequest, LogEvent, NewJob, Outcome, QueueStore, RunLog,
+    Settlement, SqliteConfig, SqliteStore, StoredRequest,
 };
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 
 const QUEUED: u64 = 100_000;
 const RUNNERS: u64 = 50;
+const CALLERS: u64 = 20;
 const NOW: Timestamp = Timestamp::from_millis(1);
 
 /// Numbers that never come twice.
@@ -42,14 +43,17 @@ fn job(number: u64) -> NewJob {
         model: format!("model-{}", number % RUNNERS),
         runner: runner(number % RUNNERS),
         priority: Priority::Normal,
-        caller: None,
+        caller: Some(format!("caller-{}", number / RUNNERS % CALLERS)),
         created_at: NOW,
+        not_before: None,
         expires_at: None,
         request: StoredRequest {
             headers: vec![("content-type".to_owned(), "application/json".to_owned())],
             body: vec![b'x'; 1024].into(),
         },
         idempotency: None,
+        retry_of: None,
+        metadata: None,
     }
 }
 
@@ -57,6 +61,8 @@ fn wish(choose: Choose) -> ClaimRequest {
     ClaimRequest {
         slot: 0,
         resident: vec![runner(RUNNERS - 1), runner(7)],
+        paused: Vec::new(),
+        aged_before: None,
         now: NOW,
         choose,
     }
@@ -72,27 +78,26 @@ fn drain() -> Choose {
     })
 }
 
-const fn settlement(
-    seq: i64,
-    epoch: foreman_job::lifecycle::Epoch,
-    outcome: Outcome,
-) -> Settlement {
+fn settlement(seq: i64, epoch: foreman_job::lifecycle::Epoch, outcome: Outcome) -> Settlement {
     Settlement {
         seq,
         epoch,
         now: NOW,
+        log: Some(RunLog {
+            first: 2,
+            events: vec![LogEvent::Chunk(vec![b'y'; 120].into()); 50],
+        }),
         outcome,
     }
 }
 
 fn done() -> Outcome {
     Outcome::Done {
-        answer: StoredAnswer {
+        answer: Answered {
             head: AnswerHead {
                 status: 200,
                 headers: Vec::new(),
             },
-            chunks: vec![vec![b'y'; 120].into(); 50],
             usage: None,
         },
     }
@@ -118,12 +123,61 @@ fn filled(runtime: &Runtime, dir: &tempfile::TempDir) -> Arc<SqliteStore> {
 }
 
 /// A claim that takes nothing.
-async fn look(store: &SqliteStore) {
-    let declined = wish(Arc::new(|heads: &QueueHeads| {
-        black_box(heads);
-        None
-    }));
+async fn look(store: &SqliteStore, wish: ClaimRequest) {
+    let declined = ClaimRequest {
+        choose: Arc::new(|heads: &QueueHeads| {
+            black_box(heads);
+            None
+        }),
+        ..wish
+    };
     store.claim(declined).await.expect("claims");
+}
+
+/// The looks at the queue that differ in what they cost.
+fn looks() -> [(&'static str, ClaimRequest); 3] {
+    let usual = wish(drain());
+    let aged = ClaimRequest {
+        aged_before: Some(NOW),
+        ..usual.clone()
+    };
+    let paused = ClaimRequest {
+        paused: (0..5)
+            .map(|number| runner(number).weights().to_owned())
+            .collect(),
+        ..usual.clone()
+    };
+    [
+        ("pick", usual),
+        ("pick past the age bound", aged),
+        ("pick beside five paused models", paused),
+    ]
+}
+
+/// Measures a pick without the way to the writer and back.
+fn pick_alone(
+    bencher: &mut Bencher<'_>,
+    runtime: &Runtime,
+    store: &SqliteStore,
+    wish: &ClaimRequest,
+) {
+    bencher.iter_custom(|times| {
+        let before = store.stats().commit_time;
+        runtime.block_on(async {
+            for _ in 0..times {
+                look(store, wish.clone()).await;
+            }
+        });
+        store.stats().commit_time.saturating_sub(before)
+    });
+}
+
+/// The job at the end of the queue.
+async fn last(store: &SqliteStore) -> Job {
+    let new = job(7);
+    let id = new.id;
+    store.accept(new).await.expect("accepts");
+    store.job(id).await.expect("reads").expect("is there")
 }
 
 fn benches(criterion: &mut Criterion) {
@@ -131,20 +185,16 @@ fn benches(criterion: &mut Criterion) {
     let dir = tempfile::tempdir().expect("directory");
     let store = filled(&runtime, &dir);
 
-    let mut group = criterion.benchmark_group("100000 queued, 50 runners");
-    group.bench_function("pick", |bencher| {
-        bencher.iter(|| runtime.block_on(look(&store)));
+    let mut group = criterion.benchmark_group("100000 queued, 50 runners, 20 callers");
+    for (name, wish) in looks() {
+        group.bench_function(name, |bencher| pick_alone(bencher, &runtime, &store, &wish));
+    }
+    group.bench_function("pick, with the way to the writer and back", |bencher| {
+        bencher.iter(|| runtime.block_on(look(&store, wish(drain()))));
     });
-    group.bench_function("pick, without the way to the writer and back", |bencher| {
-        bencher.iter_custom(|times| {
-            let before = store.stats().commit_time;
-            runtime.block_on(async {
-                for _ in 0..times {
-                    look(&store).await;
-                }
-            });
-            store.stats().commit_time.saturating_sub(before)
-        });
+    group.bench_function("where a job stands", |bencher| {
+        let last = runtime.block_on(last(&store));
+        bencher.iter(|| runtime.block_on(store.standing(&last, NOW)).expect("reads"));
     });
     group.bench_function("claim and release", |bencher| {
         bencher.iter(|| {

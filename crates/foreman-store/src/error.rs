@@ -43,6 +43,16 @@ pub enum StoreError {
 #[error("{0}")]
 pub struct UnknownCause(pub String);
 
+/// Events that do not follow the last one of a log: the source of a [`StoreError::Database`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("event {first} does not follow event {last}")]
+pub struct LogGap {
+    /// The number of the first event that was to be added.
+    pub first: u64,
+    /// The number of the last one that is there.
+    pub last: u64,
+}
+
 /// A claim for a slot in which a job runs already: the source of a [`StoreError::Database`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a job runs in slot {0} already")]

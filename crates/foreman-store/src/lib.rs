@@ -43,12 +43,15 @@
 //!         priority: Priority::Normal,
 //!         caller: None,
 //!         created_at: now,
+//!         not_before: None,
 //!         expires_at: None,
 //!         request: StoredRequest {
 //!             headers: Vec::new(),
 //!             body: r#"{"model":"llama3"}"#.into(),
 //!         },
 //!         idempotency: None,
+//!         retry_of: None,
+//!         metadata: None,
 //!     })
 //!     .await?;
 //!
@@ -57,6 +60,8 @@
 //!     .claim(ClaimRequest {
 //!         slot: 0,
 //!         resident: Vec::new(),
+//!         paused: Vec::new(),
+//!         aged_before: None,
 //!         now,
 //!         choose: Arc::new(|heads: &QueueHeads| {
 //!             Some(Choice {
@@ -73,6 +78,7 @@
 //!         epoch: claimed.job.progress.epoch,
 //!         now,
 //!         outcome: Outcome::Released,
+//!         log: None,
 //!     })
 //!     .await?;
 //!
@@ -85,19 +91,28 @@
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
 
+mod depth;
 mod error;
+mod list;
+mod log;
 mod memory;
 mod sqlite;
 mod store;
 mod transition;
 mod types;
 
-pub use error::{SlotTaken, StoreError, TakenId, UnknownCause};
+pub use depth::Depth;
+pub use error::{LogGap, SlotTaken, StoreError, TakenId, UnknownCause};
+pub use list::{Deletion, JobFilter, ModelFilter};
+pub use log::{FIRST_EVENT, LogEntry, LogEvent, LogPage, RunLog};
 pub use memory::MemoryStore;
-pub use sqlite::{FreeSpace, OpenError, SqliteConfig, SqliteStore, StoreStats, Synchronous};
+pub use sqlite::{
+    Backup, BackupError, Existing, FreeSpace, OpenError, SqliteConfig, SqliteStore, StoreStats,
+    Synchronous, backup,
+};
 pub use store::QueueStore;
 pub use types::{
-    Accepted, AnswerHead, Choose, ClaimRequest, Claimed, Due, Headers, IdempotencyKey, NewJob,
-    Outcome, Purge, Purged, QueueCounts, Recovery, Settlement, StoreHealth, StoredAnswer,
-    StoredRequest, Withdrawal,
+    Accepted, AnswerHead, Answered, Choose, ClaimRequest, Claimed, Due, Headers, IdempotencyKey,
+    NewJob, Outcome, Purge, Purged, QueueCounts, Recovery, Settlement, Standing, StoreHealth,
+    StoredAnswer, StoredRequest, Withdrawal,
 };

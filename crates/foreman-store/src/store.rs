@@ -9,8 +9,9 @@ use foreman_job::{Job, JobId, RunnerKey, Timestamp};
 use tokio::sync::watch;
 
 use crate::{
-    Accepted, ClaimRequest, Claimed, Due, NewJob, Purge, Purged, QueueCounts, Recovery, Settlement,
-    StoreError, StoreHealth, StoredAnswer, StoredRequest, Withdrawal,
+    Accepted, ClaimRequest, Claimed, Deletion, Depth, Due, JobFilter, LogPage, NewJob, Purge,
+    Purged, QueueCounts, Recovery, RunLog, Settlement, Standing, StoreError, StoreHealth,
+    StoredAnswer, StoredRequest, Withdrawal,
 };
 
 /// A durable queue of jobs.
@@ -54,13 +55,31 @@ pub trait QueueStore: Send + Sync + fmt::Debug {
     /// Ordered.
     async fn start(&self, seq: i64, epoch: Epoch, now: Timestamp) -> Result<(), StoreError>;
 
-    /// Ends a claim: the only way in which a running job gives back its slot.
+    /// Adds events of a run to the log of its job; returns the number of the last one.
     ///
-    /// Returns the job afterwards; a wish to cancel turns a retry or release into `cancelled`.
+    /// It can be repeated: events that are logged already are passed over.
     ///
     /// # Durability
     ///
-    /// Outcome and answer are durable together when this returns.
+    /// Durable when this returns. After a crash in its middle all of them are there or none.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Lost`] when the epoch is not the job's, or the job does not run;
+    /// [`StoreError::Database`] with a [`LogGap`](crate::LogGap) when events before these are
+    /// missing.
+    async fn append_events(&self, seq: i64, epoch: Epoch, log: RunLog) -> Result<u64, StoreError>;
+
+    /// Ends a claim: the only way in which a running job gives back its slot.
+    ///
+    /// Returns the job afterwards; a wish to cancel turns a retry or release into `cancelled`. A
+    /// job that goes back to the queue after events of the run were logged gets a
+    /// [`Reset`](crate::LogEvent::Reset) and its state logged too; so it is in
+    /// [`recover`](Self::recover).
+    ///
+    /// # Durability
+    ///
+    /// Outcome, answer and log are durable together when this returns.
     ///
     /// # Errors
     ///
@@ -75,6 +94,13 @@ pub trait QueueStore: Send + Sync + fmt::Debug {
     /// Durable when this returns.
     async fn cancel(&self, id: JobId, now: Timestamp) -> Result<Withdrawal, StoreError>;
 
+    /// Forgets a job with its bodies, unless it runs; a queued one is cancelled by that.
+    ///
+    /// # Durability
+    ///
+    /// Durable when this returns.
+    async fn delete(&self, id: JobId, now: Timestamp) -> Result<Deletion, StoreError>;
+
     /// Makes jobs ready whose rest is over and fails those that expired in the queue.
     ///
     /// # Durability
@@ -85,7 +111,7 @@ pub trait QueueStore: Send + Sync + fmt::Debug {
     /// Settles what the last life of foreman left running; called once, before anything else.
     ///
     /// `latest_retry` bounds the rest of jobs in back-off, so that a wall clock that went back
-    /// does not put them to sleep for years.
+    /// does not put them to sleep for years; a time that the caller chose stays.
     ///
     /// # Durability
     ///
@@ -106,8 +132,38 @@ pub trait QueueStore: Send + Sync + fmt::Debug {
     /// was purged.
     async fn answer(&self, id: JobId) -> Result<Option<StoredAnswer>, StoreError>;
 
+    /// Reads the log of a job after an event, at most about `limit` events and a bounded number of
+    /// bytes at a time; none when the job is unknown.
+    ///
+    /// After the end of the log, the end is told again.
+    async fn events(
+        &self,
+        id: JobId,
+        after: u64,
+        limit: usize,
+    ) -> Result<Option<LogPage>, StoreError>;
+
+    /// Lists jobs, the last accepted first: at most `limit`, and those before a place where one is
+    /// named.
+    async fn list(
+        &self,
+        filter: JobFilter,
+        before: Option<i64>,
+        limit: usize,
+    ) -> Result<Vec<Job>, StoreError>;
+
     /// Tells whether a ready job waits for this runner.
     async fn has_ready(&self, runner: &RunnerKey) -> Result<bool, StoreError>;
+
+    /// Counts the jobs in the queue by model, runner, class and caller, as of the last commit;
+    /// costs no more than there are such groups.
+    fn depths(&self) -> Vec<Depth>;
+
+    /// Reads where a ready job stands in the queue; none when it is not ready.
+    ///
+    /// It costs a few probes for each runner that jobs wait for, and a step in an index for each
+    /// ready job of the same class and runner.
+    async fn standing(&self, job: &Job, now: Timestamp) -> Result<Option<Standing>, StoreError>;
 
     /// Reads when the oldest waiting job was accepted; none when no job waits.
     async fn oldest_queued(&self) -> Result<Option<Timestamp>, StoreError>;
@@ -126,7 +182,7 @@ pub trait QueueStore: Send + Sync + fmt::Debug {
     ///
     /// # Durability
     ///
-    /// Ordered.
+    /// Durable when this returns.
     async fn save_note(&self, name: &'static str, value: Bytes) -> Result<(), StoreError>;
 
     /// Reads a value kept by [`save_note`](Self::save_note).

@@ -1,6 +1,6 @@
 //! What an event makes of a whole job: its progress, its times, its failure.
 
-use foreman_job::lifecycle::{Event, IllegalTransition, MAX_CRASHES, step};
+use foreman_job::lifecycle::{Epoch, Event, IllegalTransition, MAX_CRASHES, step};
 use foreman_job::{FailureKind, Job, JobFailure, JobState, Timestamp};
 
 use crate::{Outcome, Settlement};
@@ -53,6 +53,24 @@ pub(crate) fn settle(job: &Job, settlement: &Settlement) -> Result<Job, IllegalT
         Outcome::Cancelled | Outcome::Released => {}
     }
     Ok(after)
+}
+
+/// Decides whether a run may add to the log of a job.
+pub(crate) const fn may_log(job: &Job, epoch: Epoch) -> Result<(), IllegalTransition> {
+    let current = job.progress.epoch;
+    if epoch.get() != current.get() {
+        return Err(IllegalTransition::Epoch {
+            given: epoch,
+            current,
+        });
+    }
+    if !job.progress.state.is_running() {
+        return Err(IllegalTransition::State {
+            from: job.progress.state,
+            event: "log events",
+        });
+    }
+    Ok(())
 }
 
 /// Fails a job that expired in the queue.

@@ -6,9 +6,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use foreman_job::lifecycle::{Epoch, Progress};
 use foreman_job::{
-    Choice, Endpoint, Job, JobFailure, JobId, JobState, PickReason, Priority, QueueHeads,
+    Choice, Endpoint, HeadJob, Job, JobFailure, JobId, JobState, PickReason, Priority, QueueHeads,
     RunnerKey, Timestamp, Usage,
 };
+
+use crate::RunLog;
 
 /// Header names and values in the order they came.
 pub type Headers = Vec<(String, String)>;
@@ -35,12 +37,18 @@ pub struct NewJob {
     pub caller: Option<String>,
     /// When it was accepted.
     pub created_at: Timestamp,
+    /// It is not started earlier than this.
+    pub not_before: Option<Timestamp>,
     /// It is not started later than this.
     pub expires_at: Option<Timestamp>,
     /// What is sent to the target.
     pub request: StoredRequest,
     /// The key under which a repetition finds this job.
     pub idempotency: Option<IdempotencyKey>,
+    /// The job of which this one is a repetition.
+    pub retry_of: Option<JobId>,
+    /// What its caller wants to remember with it: the text of a JSON object.
+    pub metadata: Option<String>,
 }
 
 /// A request as it is kept and dispatched.
@@ -80,12 +88,25 @@ pub enum Accepted {
 pub struct ClaimRequest {
     /// The slot; at most one job runs in it.
     pub slot: u32,
-    /// The runners that are loaded now.
+    /// The runners that are loaded now, in the order of preference.
     pub resident: Vec<RunnerKey>,
+    /// The weights of runners that are paused: their jobs are not looked at.
+    pub paused: Vec<String>,
+    /// Jobs that were accepted then or earlier are past the age bound.
+    pub aged_before: Option<Timestamp>,
     /// The time to note.
     pub now: Timestamp,
     /// The policy.
     pub choose: Choose,
+}
+
+impl ClaimRequest {
+    /// Tells whether a runner is paused.
+    pub fn is_paused(&self, runner: &RunnerKey) -> bool {
+        self.paused
+            .iter()
+            .any(|weights| weights == runner.weights())
+    }
 }
 
 impl fmt::Debug for ClaimRequest {
@@ -93,6 +114,7 @@ impl fmt::Debug for ClaimRequest {
         f.debug_struct("ClaimRequest")
             .field("slot", &self.slot)
             .field("resident", &self.resident)
+            .field("paused", &self.paused)
             .field("now", &self.now)
             .finish_non_exhaustive()
     }
@@ -107,6 +129,25 @@ pub struct Claimed {
     pub reason: PickReason,
     /// What to send.
     pub request: StoredRequest,
+    /// The number of the first event that this run adds to the job's log.
+    pub next_event: u64,
+}
+
+/// Where a ready job stands among those of its class.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// How many ready jobs of its class and runner are older, of each caller that has some.
+    pub older: Vec<(Option<String>, u64)>,
+    /// The oldest ready job of the class for each runner, the oldest first.
+    pub runners: Vec<HeadJob>,
+}
+
+impl Standing {
+    /// Returns how many of a caller's are older.
+    pub fn older_of(&self, caller: Option<&str>) -> u64 {
+        let of_caller = self.older.iter().find(|it| it.0.as_deref() == caller);
+        of_caller.map_or(0, |(_, jobs)| *jobs)
+    }
 }
 
 /// The end of a claim.
@@ -120,6 +161,9 @@ pub struct Settlement {
     pub now: Timestamp,
     /// How it ended.
     pub outcome: Outcome,
+    /// The events of the run, where it is the last one of its job; what is logged already is
+    /// passed over. None: nothing is kept of the answer but its head.
+    pub log: Option<RunLog>,
 }
 
 /// How a claim ended.
@@ -127,8 +171,8 @@ pub struct Settlement {
 pub enum Outcome {
     /// The answer is complete.
     Done {
-        /// What is kept of it.
-        answer: StoredAnswer,
+        /// What is kept of it besides the log.
+        answer: Answered,
     },
     /// The attempt failed and the job with it.
     Failed {
@@ -137,7 +181,7 @@ pub enum Outcome {
         /// Whether the attempt counts.
         spends_attempt: bool,
         /// What the target had answered.
-        answer: Option<StoredAnswer>,
+        answer: Option<Answered>,
     },
     /// The attempt failed and is repeated.
     Retry {
@@ -163,7 +207,16 @@ pub struct AnswerHead {
     pub headers: Headers,
 }
 
-/// The target's answer as it is kept.
+/// The target's answer without its body, which is in the job's log.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answered {
+    /// Status and headers.
+    pub head: AnswerHead,
+    /// What the target reported about its work.
+    pub usage: Option<Usage>,
+}
+
+/// The target's answer as it was kept.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StoredAnswer {
     /// Status and headers.
@@ -262,27 +315,12 @@ pub enum StoreHealth {
 }
 
 impl Outcome {
-    /// Tells whether a body is kept with it.
-    pub fn has_body(&self) -> bool {
+    /// Returns what is kept of the answer besides the log.
+    pub const fn answer(&self) -> Option<&Answered> {
         match self {
-            Self::Done { answer } => !answer.chunks.is_empty(),
-            Self::Failed { answer, .. } => answer.as_ref().is_some_and(|it| !it.chunks.is_empty()),
-            Self::Retry { .. } | Self::Cancelled | Self::Released => false,
-        }
-    }
-
-    /// Gives up the body, so that the outcome itself needs next to no room.
-    pub fn drop_body(&mut self) {
-        match self {
-            Self::Done { answer }
-            | Self::Failed {
-                answer: Some(answer),
-                ..
-            } => answer.chunks.clear(),
-            Self::Failed { answer: None, .. }
-            | Self::Retry { .. }
-            | Self::Cancelled
-            | Self::Released => {}
+            Self::Done { answer } => Some(answer),
+            Self::Failed { answer, .. } => answer.as_ref(),
+            Self::Retry { .. } | Self::Cancelled | Self::Released => None,
         }
     }
 }
@@ -314,8 +352,13 @@ impl QueueCounts {
 }
 
 impl NewJob {
-    /// The job it becomes at a place in the queue.
-    pub(crate) fn to_job(&self, seq: i64) -> Job {
+    /// Until when it is kept out of the ready queue.
+    pub(crate) fn rests_until(&self) -> Option<Timestamp> {
+        self.not_before.filter(|at| *at > self.created_at)
+    }
+
+    /// Returns the job it becomes at a place in the queue.
+    pub fn to_job(&self, seq: i64) -> Job {
         Job {
             seq,
             id: self.id,
@@ -324,15 +367,21 @@ impl NewJob {
             runner: self.runner.clone(),
             priority: self.priority,
             caller: self.caller.clone(),
-            progress: Progress::accepted(),
+            progress: Progress {
+                retry_at: self.rests_until(),
+                ..Progress::accepted()
+            },
             created_at: self.created_at,
             claimed_at: None,
             started_at: None,
             finished_at: None,
+            not_before: self.not_before,
             expires_at: self.expires_at,
             failure: None,
             target_status: None,
             usage: None,
+            retry_of: self.retry_of,
+            metadata: self.metadata.clone(),
         }
     }
 }

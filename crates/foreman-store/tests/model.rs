@@ -17,8 +17,9 @@ use foreman_job::{
     QueueHeads, Random, RunnerKey, Timestamp, Usage,
 };
 use foreman_store::{
-    AnswerHead, Choose, ClaimRequest, IdempotencyKey, MemoryStore, NewJob, Outcome, Purge,
-    QueueStore, Settlement, SqliteConfig, SqliteStore, StoredAnswer, StoredRequest,
+    AnswerHead, Answered, Choose, ClaimRequest, IdempotencyKey, JobFilter, LogEvent, MemoryStore,
+    NewJob, Outcome, Purge, QueueStore, RunLog, Settlement, SqliteConfig, SqliteStore,
+    StoredRequest,
 };
 use proptest::prelude::*;
 use tempfile::TempDir;
@@ -42,10 +43,20 @@ enum Op {
         job: usize,
         late: bool,
     },
+    Append {
+        job: usize,
+        late: bool,
+        first: u64,
+        events: usize,
+    },
     Settle {
         job: usize,
         late: bool,
         outcome: usize,
+        logged: bool,
+    },
+    Delete {
+        job: usize,
     },
     Cancel {
         job: usize,
@@ -69,7 +80,9 @@ fn op() -> impl Strategy<Value = Op> {
             .prop_map(|(model, priority, key, expires_in)| Op::Accept { model, priority, key, expires_in }),
         6 => (0..SLOTS, prop::collection::vec(0..3_u8, 0..3)).prop_map(|(slot, resident)| Op::Claim { slot, resident }),
         3 => (any::<prop::sample::Index>(), prop::bool::weighted(0.1)).prop_map(|(job, late)| Op::Start { job: job.index(20), late }),
-        8 => (0..20_usize, prop::bool::weighted(0.1), 0..7_usize).prop_map(|(job, late, outcome)| Op::Settle { job, late, outcome }),
+        8 => (0..20_usize, prop::bool::weighted(0.1), 0..7_usize, prop::bool::weighted(0.9)).prop_map(|(job, late, outcome, logged)| Op::Settle { job, late, outcome, logged }),
+        4 => (0..20_usize, prop::bool::weighted(0.1), 1..6_u64, 0..4_usize).prop_map(|(job, late, first, events)| Op::Append { job, late, first, events }),
+        1 => (0..20_usize).prop_map(|job| Op::Delete { job }),
         3 => (0..20_usize).prop_map(|job| Op::Cancel { job }),
         3 => Just(Op::Due),
         2 => (0..20_i64, 0..40_i64, 1..4_u32).prop_map(|(bodies_age, jobs_age, limit)| Op::Purge { bodies_age, jobs_age, limit }),
@@ -128,12 +141,21 @@ impl Pair {
             } => self.accept(model, priority, key, expires_in).await,
             Op::Claim { slot, resident } => self.claim(slot, &resident).await,
             Op::Start { job, late } => self.start(job, late).await,
-            Op::Settle { job, late, outcome } => self.settle(job, late, outcome).await,
+            Op::Append {
+                job,
+                late,
+                first,
+                events,
+            } => self.append(job, late, first, events).await,
+            Op::Settle {
+                job,
+                late,
+                outcome,
+                logged,
+            } => self.settle(job, late, outcome, logged).await,
+            Op::Delete { job } => self.delete(job).await,
             Op::Cancel { job } => self.cancel(job).await,
-            Op::Due => {
-                let now = self.at(0);
-                same(self.model.due(now).await, self.system().due(now).await);
-            }
+            Op::Due => self.due().await,
             Op::Purge {
                 bodies_age,
                 jobs_age,
@@ -183,11 +205,14 @@ impl Pair {
             priority: Priority::ALL[priority],
             caller: key.map(|_| "somebody".to_owned()),
             created_at: self.at(0),
+            not_before: (number % 5 == 4).then(|| self.at(20)),
             expires_at: expires_in.map(|after| self.at(after)),
             request: StoredRequest {
                 headers: vec![("x-number".to_owned(), number.to_string())],
                 body: Bytes::from(vec![b'q'; number * 500]),
             },
+            retry_of: None,
+            metadata: None,
             idempotency: key.map(|(key, body)| IdempotencyKey {
                 scope: "s".to_owned(),
                 key: key.to_string(),
@@ -205,6 +230,8 @@ impl Pair {
         let request = ClaimRequest {
             slot,
             resident: resident.iter().map(|model| runner(*model)).collect(),
+            paused: Vec::new(),
+            aged_before: None,
             now: self.at(0),
             choose: drain(),
         };
@@ -225,7 +252,34 @@ impl Pair {
         );
     }
 
-    async fn settle(&self, job: usize, late: bool, outcome: usize) {
+    async fn due(&self) {
+        let now = self.at(0);
+        same(self.model.due(now).await, self.system().due(now).await);
+    }
+
+    async fn append(&self, job: usize, late: bool, first: u64, events: usize) {
+        let Some(job) = self.job(job).await else {
+            return;
+        };
+        let log = run_log(first, events);
+        let epoch = epoch(&job, late);
+        same(
+            self.model.append_events(job.seq, epoch, log.clone()).await,
+            self.system().append_events(job.seq, epoch, log).await,
+        );
+    }
+
+    async fn delete(&self, job: usize) {
+        let Some(id) = self.accepted.get(job) else {
+            return;
+        };
+        same(
+            self.model.delete(*id, self.at(0)).await,
+            self.system().delete(*id, self.at(0)).await,
+        );
+    }
+
+    async fn settle(&self, job: usize, late: bool, outcome: usize, logged: bool) {
         let Some(job) = self.job(job).await else {
             return;
         };
@@ -234,6 +288,7 @@ impl Pair {
             epoch: epoch(&job, late),
             now: self.at(0),
             outcome: self.outcome(outcome),
+            log: logged.then(|| run_log(2, 3)),
         };
         same(
             self.model.settle(settlement.clone()).await,
@@ -268,12 +323,11 @@ impl Pair {
 
     fn outcome(&self, which: usize) -> Outcome {
         let failure = JobFailure::new(FailureKind::Stalled, "nothing came for a while");
-        let answer = StoredAnswer {
+        let answer = Answered {
             head: AnswerHead {
                 status: 201,
                 headers: vec![("a".to_owned(), "b".to_owned())],
             },
-            chunks: vec![Bytes::from_static(b"one"), Bytes::from(vec![b'2'; 40_000])],
             usage: Some(Usage {
                 prompt_tokens: 1,
                 ..Usage::default()
@@ -318,6 +372,14 @@ impl Pair {
                 self.system().has_ready(&runner(model)).await,
             );
         }
+        let filter = JobFilter {
+            model: Some(Arc::new(|model: &str| model != "m1")),
+            ..JobFilter::default()
+        };
+        same(
+            self.model.list(filter.clone(), Some(7), 3).await,
+            self.system().list(filter, Some(7), 3).await,
+        );
         let mut running = 0;
         for id in &self.accepted {
             let job = self.model.job(*id).await.unwrap();
@@ -329,6 +391,14 @@ impl Pair {
             same(
                 self.model.request(*id).await,
                 self.system().request(*id).await,
+            );
+            same(
+                self.model.events(*id, 0, 4).await,
+                self.system().events(*id, 0, 4).await,
+            );
+            same(
+                self.model.events(*id, 3, 100).await,
+                self.system().events(*id, 3, 100).await,
             );
             same(
                 self.model.answer(*id).await,
@@ -381,6 +451,18 @@ fn epoch(job: &Job, late: bool) -> Epoch {
     } else {
         current
     })
+}
+
+fn run_log(first: u64, events: usize) -> RunLog {
+    let all = [
+        LogEvent::State(JobState::Loading),
+        LogEvent::Chunk(Bytes::from_static(b"one")),
+        LogEvent::Chunk(Bytes::from(vec![b'2'; 40_000])),
+    ];
+    RunLog {
+        first,
+        events: all.into_iter().take(events).collect(),
+    }
 }
 
 fn drain() -> Choose {

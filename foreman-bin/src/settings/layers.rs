@@ -18,6 +18,9 @@ const PREFIX: &str = "FOREMAN_";
 /// The variable that names the settings file; no setting itself.
 pub(super) const CONFIG_VARIABLE: &str = "FOREMAN_CONFIG";
 
+/// The variables of the commands that ask a running foreman; no settings either.
+const CLIENT_VARIABLES: [&str; 2] = ["FOREMAN_URL", "FOREMAN_TOKEN"];
+
 /// One source with its values.
 #[derive(Clone)]
 pub(super) struct Layer {
@@ -94,7 +97,8 @@ impl Layer {
             let Some(name) = name.to_str().filter(|name| name.starts_with(PREFIX)) else {
                 continue;
             };
-            if value.is_empty() || name == CONFIG_VARIABLE {
+            let known_elsewhere = name == CONFIG_VARIABLE || CLIENT_VARIABLES.contains(&name);
+            if value.is_empty() || known_elsewhere {
                 continue;
             }
             match (known_variable(name), value.to_str()) {
@@ -217,7 +221,10 @@ fn known_variable(name: &str) -> Option<&'static str> {
 fn unknown_variable(name: &str, value: Option<&str>) -> Problem {
     let word = name.strip_prefix(PREFIX).unwrap_or(name);
     let word = word.to_ascii_lowercase();
-    let known = SETTINGS.iter().map(|info| info.key).chain(["config"]);
+    let known = SETTINGS
+        .iter()
+        .map(|info| info.key)
+        .chain(["config", "url"]);
     let hint = nearest(&word, known).map(keys::variable);
     let value = value.filter(|_| !may_be_secret(&word)).map(str::to_owned);
     // The key stays out: the name of the variable says it all.

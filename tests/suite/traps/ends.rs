@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{figure, post};
 use crate::{A, foreman};
 
-const FAILED: &str = "foreman_jobs_settled_total{state=\"failed\"} ";
+const FAILED: &str = "foreman_jobs_settled_total{state=\"failed\",model=\"llama3.2:1b\"} ";
 
 #[tokio::test]
 async fn trap_09_a_500_about_the_request_itself_is_not_tried_again() {

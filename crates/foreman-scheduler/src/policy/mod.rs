@@ -1,111 +1,129 @@
-//! What runs next: a pure function of the queue's heads, residency and the clock.
+//! What runs next: a pure function of the queue's heads, residency, recent use and the clock.
 //!
-//! Within the best priority class that has a ready job: a job past the age bound, the oldest
-//! first; then a job whose runner is resident, the runner of the last job first; then the oldest.
+//! Only the best priority class that has a ready job counts. Within it
+//!
+//! 1. a job past the age bound ends a drain of another runner: of the callers whose oldest job has
+//!    waited that long, the one that has used the target least. While the jobs of the drain are as
+//!    old themselves, the drain has its share of time first, or every job would cost a swap;
+//! 2. else a drain goes on: a job whose runner is resident, the runner of the last job first;
+//! 3. else the runner of the oldest job begins one.
+//!
+//! Within a drain callers take turns by recent use, and each caller's jobs go in their order.
+
+mod recent_use;
 
 use std::time::Duration;
 
-use foreman_job::{Choice, PickReason, QueueHeads, Timestamp};
+use foreman_job::{Choice, HeadJob, PickReason, QueueHeads, Timestamp};
 
-/// Chooses the next job.
-///
-/// `heads.resident` is in the order in which the resident runners are preferred. A `max_wait` of
-/// zero drains strictly: only an empty drain ends it.
-pub(crate) fn choose(heads: &QueueHeads, now: Timestamp, max_wait: Duration) -> Choice {
-    let oldest = &heads.oldest;
-    if !max_wait.is_zero() && now.since(oldest.created_at) >= max_wait {
-        return Choice {
-            seq: oldest.seq,
-            reason: PickReason::Aged,
-        };
-    }
-    match heads.resident.first() {
-        Some(resident) => Choice {
-            seq: resident.seq,
-            reason: PickReason::Resident,
-        },
-        None => Choice {
-            seq: oldest.seq,
-            reason: PickReason::Oldest,
-        },
-    }
+pub use recent_use::RecentUse;
+
+/// The bounds of the policy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// A job that has waited this long ends a drain of another runner; none drains strictly.
+    pub max_wait: Option<Duration>,
+    /// How long a drain of jobs that have waited as long goes on nevertheless.
+    pub share: Duration,
 }
 
-#[cfg(test)]
-mod tests {
-    use foreman_job::{HeadJob, Priority, RunnerKey};
+/// What the policy knows besides the queue.
+#[derive(Debug, Clone, Copy)]
+pub struct Moment<'a> {
+    /// The wall clock.
+    pub now: Timestamp,
+    /// A monotonic clock: that of `recent_use`.
+    pub elapsed: Duration,
+    /// How long the present drain has gone on.
+    pub drained_for: Duration,
+    /// What each caller has used.
+    pub recent_use: &'a RecentUse,
+}
 
-    use super::*;
-
-    const MINUTE: Duration = Duration::from_mins(1);
-
-    fn head(seq: i64, runner: &str, created_at: i64) -> HeadJob {
-        HeadJob {
-            seq,
-            priority: Priority::Normal,
-            runner: RunnerKey::new(runner, ""),
-            created_at: Timestamp::from_millis(created_at),
+impl Bounds {
+    /// Takes the age bound; zero drains strictly.
+    pub fn new(max_wait: Duration) -> Self {
+        Self {
+            max_wait: (!max_wait.is_zero()).then_some(max_wait),
+            share: max_wait / 4,
         }
     }
 
-    fn heads(oldest: HeadJob, resident: Vec<HeadJob>) -> QueueHeads {
-        QueueHeads { oldest, resident }
-    }
-
-    #[test]
-    fn a_job_of_the_resident_runner_goes_before_an_older_one() {
-        let heads = heads(head(1, "b", 0), vec![head(7, "a", 5_000)]);
-
-        let choice = choose(&heads, Timestamp::from_millis(6_000), MINUTE);
-
-        assert_eq!((choice.seq, choice.reason), (7, PickReason::Resident));
-    }
-
-    #[test]
-    fn the_runner_of_the_last_job_goes_before_other_residents() {
-        let heads = heads(
-            head(1, "c", 0),
-            vec![head(9, "a", 5_000), head(3, "b", 1_000)],
-        );
-
-        assert_eq!(choose(&heads, Timestamp::from_millis(6_000), MINUTE).seq, 9);
-    }
-
-    #[test]
-    fn the_oldest_goes_when_nothing_is_resident() {
-        let choice = choose(
-            &heads(head(4, "b", 0), Vec::new()),
-            Timestamp::from_millis(1),
-            MINUTE,
-        );
-
-        assert_eq!((choice.seq, choice.reason), (4, PickReason::Oldest));
-    }
-
-    #[test]
-    fn a_job_past_the_age_bound_goes_whatever_is_resident() {
-        let heads = heads(head(1, "b", 0), vec![head(7, "a", 59_000)]);
-
-        let before = choose(&heads, Timestamp::from_millis(59_999), MINUTE);
-        let at = choose(&heads, Timestamp::from_millis(60_000), MINUTE);
-
-        assert_eq!((before.seq, before.reason), (7, PickReason::Resident));
-        assert_eq!((at.seq, at.reason), (1, PickReason::Aged));
-    }
-
-    #[test]
-    fn without_an_age_bound_only_the_end_of_a_drain_ends_it() {
-        let heads = heads(head(1, "b", 0), vec![head(7, "a", 59_000)]);
-
-        let choice = choose(&heads, Timestamp::from_millis(i64::MAX), Duration::ZERO);
-
-        assert_eq!(choice.seq, 7);
-    }
-
-    #[test]
-    fn a_clock_that_went_back_ages_nobody() {
-        let heads = heads(head(1, "b", 900_000), vec![head(7, "a", 901_000)]);
-
-        assert_eq!(choose(&heads, Timestamp::from_millis(0), MINUTE).seq, 7);
+    /// Returns the time of acceptance from which on jobs are younger than the bound.
+    pub fn aged_before(&self, now: Timestamp) -> Option<Timestamp> {
+        self.max_wait.map(|bound| now.saturating_sub(bound))
     }
 }
+
+/// Chooses the next job.
+///
+/// `heads.resident` is in the order in which the resident runners are preferred.
+pub fn choose(heads: &QueueHeads, bounds: &Bounds, moment: &Moment<'_>) -> Choice {
+    let (job, reason) = pick(heads, bounds, moment);
+    let overtakes = heads.overtaken.is_some_and(|older| older < job.seq);
+    Choice {
+        seq: job.seq,
+        reason: if overtakes {
+            PickReason::Priority
+        } else {
+            reason
+        },
+    }
+}
+
+/// Returns the head that a choice names.
+pub fn chosen<'a>(heads: &'a QueueHeads, choice: &Choice) -> Option<&'a HeadJob> {
+    heads
+        .callers
+        .iter()
+        .chain(&heads.aged)
+        .chain(&heads.resident)
+        .chain([&heads.oldest])
+        .find(|head| head.seq == choice.seq)
+}
+
+fn pick<'a>(
+    heads: &'a QueueHeads,
+    bounds: &Bounds,
+    moment: &Moment<'_>,
+) -> (&'a HeadJob, PickReason) {
+    let drain = heads.resident.first();
+    if let Some(aged) = least_used(&heads.aged, moment)
+        && drain.is_none_or(|drain| ends(drain, aged, bounds, moment))
+    {
+        return (aged, PickReason::Aged);
+    }
+    let first = drain.unwrap_or(&heads.oldest);
+    let next = least_used(&heads.callers, moment).unwrap_or(first);
+    let reason = if next.seq != first.seq {
+        PickReason::Fair
+    } else if drain.is_some() {
+        PickReason::Resident
+    } else {
+        PickReason::Oldest
+    };
+    (next, reason)
+}
+
+/// Tells whether a job past the age bound ends a drain.
+fn ends(drain: &HeadJob, aged: &HeadJob, bounds: &Bounds, moment: &Moment<'_>) -> bool {
+    if drain.runner == aged.runner {
+        return false;
+    }
+    let is_as_old = bounds
+        .aged_before(moment.now)
+        .is_some_and(|before| drain.created_at <= before);
+    !is_as_old || moment.drained_for >= bounds.share
+}
+
+fn least_used<'a>(heads: &'a [HeadJob], moment: &Moment<'_>) -> Option<&'a HeadJob> {
+    let used = |head: &HeadJob| moment.recent_use.of(head.caller.as_deref(), moment.elapsed);
+    heads.iter().min_by(|left, right| {
+        used(left)
+            .total_cmp(&used(right))
+            .then(left.seq.cmp(&right.seq))
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -220,5 +220,6 @@ async fn a_caller_may_have_as_many_waiting_jobs_as_its_cap_says() {
     for ticket in [running, second, other, third] {
         text(ticket).await;
     }
-    assert_eq!(rig.prompts(), ["running", "2", "other", "4"]);
+    // Between callers the one goes first that had less of the target of late.
+    assert_eq!(rig.prompts(), ["running", "other", "2", "4"]);
 }

@@ -51,7 +51,7 @@ async fn a_resend_takes_the_place_in_the_queue_of_the_request_it_replaces() {
     let (rig, gate, running) = held().await;
     let lost = rig.submit(sent("lost", false)).await;
     let id = lost.id();
-    let behind = rig.submit(chat("a", "behind")).await;
+    let behind = rig.submit(sent("behind", false)).await;
 
     drop(lost);
     sleep(Duration::from_secs(1)).await;

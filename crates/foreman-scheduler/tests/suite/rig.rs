@@ -16,9 +16,9 @@ use foreman_scheduler::{
     SchedulerHandle, SeededRandom, Shutdown, SubmitError, Submitted, Ticket, WhenCallerLeaves,
 };
 use foreman_store::{
-    Accepted, ClaimRequest, Claimed, Due, MemoryStore, NewJob, Purge, Purged, QueueCounts,
-    QueueStore, Recovery, Settlement, StoreError, StoreHealth, StoredAnswer, StoredRequest,
-    Withdrawal,
+    Accepted, ClaimRequest, Claimed, Deletion, Depth, Due, JobFilter, LogPage, MemoryStore, NewJob,
+    Purge, Purged, QueueCounts, QueueStore, Recovery, RunLog, Settlement, Standing, StoreError,
+    StoreHealth, StoredAnswer, StoredRequest, Withdrawal,
 };
 use http::StatusCode;
 use serde_json::{Value, json};
@@ -148,11 +148,14 @@ pub(crate) fn chat_with(model: &str, body: &Value) -> NewRequest {
         runner: RunnerKey::new(&format!("{model}:latest"), ""),
         priority: Priority::Normal,
         caller: None,
+        not_before: None,
         expires_in: None,
         when_caller_leaves: WhenCallerLeaves::Cancel,
         headers: Vec::new(),
         body: Bytes::from(body.to_string()),
         idempotency: None,
+        retry_of: None,
+        metadata: None,
         resendable: None,
         max_queued: None,
     }
@@ -222,6 +225,10 @@ impl QueueStore for GatedStore {
         self.inner.start(seq, epoch, now).await
     }
 
+    async fn append_events(&self, seq: i64, epoch: Epoch, log: RunLog) -> Result<u64, StoreError> {
+        self.inner.append_events(seq, epoch, log).await
+    }
+
     async fn settle(&self, settlement: Settlement) -> Result<Job, StoreError> {
         self.settlements.acquire().await.unwrap().forget();
         self.inner.settle(settlement).await
@@ -229,6 +236,10 @@ impl QueueStore for GatedStore {
 
     async fn cancel(&self, id: JobId, now: Timestamp) -> Result<Withdrawal, StoreError> {
         self.inner.cancel(id, now).await
+    }
+
+    async fn delete(&self, id: JobId, now: Timestamp) -> Result<Deletion, StoreError> {
+        self.inner.delete(id, now).await
     }
 
     async fn due(&self, now: Timestamp) -> Result<Due, StoreError> {
@@ -255,8 +266,34 @@ impl QueueStore for GatedStore {
         self.inner.answer(id).await
     }
 
+    async fn events(
+        &self,
+        id: JobId,
+        after: u64,
+        limit: usize,
+    ) -> Result<Option<LogPage>, StoreError> {
+        self.inner.events(id, after, limit).await
+    }
+
+    async fn list(
+        &self,
+        filter: JobFilter,
+        before: Option<i64>,
+        limit: usize,
+    ) -> Result<Vec<Job>, StoreError> {
+        self.inner.list(filter, before, limit).await
+    }
+
     async fn has_ready(&self, runner: &RunnerKey) -> Result<bool, StoreError> {
         self.inner.has_ready(runner).await
+    }
+
+    fn depths(&self) -> Vec<Depth> {
+        self.inner.depths()
+    }
+
+    async fn standing(&self, job: &Job, now: Timestamp) -> Result<Option<Standing>, StoreError> {
+        self.inner.standing(job, now).await
     }
 
     async fn oldest_queued(&self) -> Result<Option<Timestamp>, StoreError> {

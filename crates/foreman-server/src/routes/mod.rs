@@ -2,9 +2,12 @@
 
 pub(crate) mod direct;
 pub(crate) mod inventory;
+pub(crate) mod jobs;
 pub(crate) mod live;
+pub(crate) mod openapi;
 pub(crate) mod own;
 pub(crate) mod ps;
+pub(crate) mod queue;
 pub(crate) mod queued;
 mod replay;
 mod unload;

@@ -9,6 +9,7 @@ use crate::error::ApiError;
 use crate::fault::Fault;
 use crate::response::{self, Response};
 use crate::router::OwnRoute;
+use crate::routes::{openapi, queue};
 use crate::{json as text, metrics};
 
 const PROMETHEUS_TEXT: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -25,6 +26,9 @@ pub(crate) async fn answer(route: OwnRoute, call: Call) -> Result<Response, ApiE
         OwnRoute::Healthz => Ok(health(app).await),
         OwnRoute::Readyz => Ok(ready(app)),
         OwnRoute::Metrics => figures(app).await,
+        OwnRoute::OpenApi => Ok(openapi::answer()),
+        OwnRoute::Queue => queue::answer(call).await,
+        OwnRoute::Steer(steer) => queue::steer(steer, call).await,
         OwnRoute::NotFound => {
             let path = text::string(call.request.uri().path());
             let message = format!("nothing is at {path}");
@@ -60,11 +64,6 @@ async fn health(app: &App) -> Response {
         (None, true) => "ok",
         (None, false) => "degraded",
     };
-    let resident: Vec<&str> = snapshot
-        .resident
-        .iter()
-        .map(|model| model.name.as_str())
-        .collect();
     let body = json!({
         "status": status,
         "target": {
@@ -74,7 +73,7 @@ async fn health(app: &App) -> Response {
             "since": snapshot.since.to_string(),
             "version": target_version(snapshot.version.as_ref().map(|answer| &answer.body[..])),
             "error": snapshot.last_error,
-            "resident": resident,
+            "resident": resident(app),
         },
         "queue": queue(app).await,
         "store": store(app),
@@ -90,7 +89,14 @@ fn target_version(body: Option<&[u8]>) -> Option<String> {
     Some(value.get("version")?.as_str()?.to_owned())
 }
 
-async fn queue(app: &App) -> Value {
+/// The models that were loaded at the last poll.
+pub(super) fn resident(app: &App) -> Vec<String> {
+    let snapshot = app.inventory.snapshot();
+    let names = snapshot.resident.iter().map(|model| &model.name);
+    names.cloned().collect()
+}
+
+pub(super) async fn queue(app: &App) -> Value {
     let counts = app.scheduler.store().counts();
     let oldest = oldest(app).await;
     let age = oldest.map(|oldest| app.clock.now().since(oldest).as_secs());
@@ -135,6 +141,7 @@ async fn figures(app: &App) -> Result<Response, ApiError> {
     let now = app.clock.now();
     let snapshot = app.inventory.snapshot();
     app.metrics.observe(now, counts, oldest, &snapshot);
+    app.metrics.observe_depths(&queue::by_model(app));
     let text = metrics::text(&app.registry).map_err(|_| ApiError::internal())?;
     Ok(response::text(200, PROMETHEUS_TEXT, text))
 }

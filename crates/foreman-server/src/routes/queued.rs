@@ -6,25 +6,26 @@ use bytes::Bytes;
 use foreman_job::{Endpoint, RunnerKey};
 use foreman_ollama::{RequestHead, RequestKind, forwardable_headers, unknown_model};
 use foreman_scheduler::{
-    NewRequest, Resendable, Submitted, Ticket, WhenCallerLeaves, api_of, runner_key, to_stored,
+    Detached, NewRequest, Resendable, Submitted, Ticket, WhenCallerLeaves, api_of, runner_key,
+    to_stored,
 };
 use foreman_store::IdempotencyKey;
-use http::header::{self, HeaderName, HeaderValue};
+use http::header::{HeaderName, HeaderValue};
 use http::request::Parts;
 use sha2::{Digest, Sha256};
 
-use super::replay;
 use super::unload::{self, UnloadRequest};
 use super::waiting::Waiting;
 use super::wish::{self, NoJob, Place};
+use super::{jobs, replay};
 use crate::app::{App, Call};
 use crate::auth::Caller;
 use crate::error::ApiError;
 use crate::io::Wishes;
 use crate::request::{self, Limits};
-use crate::response::{self, Response};
+use crate::response::Response;
 use crate::terms::Terms;
-use crate::{interim, json, shape, target};
+use crate::{interim, target};
 
 const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 
@@ -86,9 +87,14 @@ async fn enter(endpoint: Endpoint, call: Call) -> Result<Step, ApiError> {
         };
         return Ok(Step::answered(unload::answer(&app, request).await?));
     }
+    let refused = |error| ApiError::refused(&error, |backlog| app.retry_after(backlog));
+    if checked.terms.respond_async {
+        let made = app.scheduler.submit_detached(checked.job(runner)).await;
+        let made = made.map_err(refused)?;
+        return Ok(Step::answered(accepted(&app, made).await));
+    }
     let submitted = app.scheduler.submit(checked.job(runner)).await;
-    let submitted = submitted
-        .map_err(|error| ApiError::refused(&error, |backlog| app.pace.retry_after(backlog)))?;
+    let submitted = submitted.map_err(refused)?;
     let ticket = match submitted {
         Submitted::New(ticket) | Submitted::Attached(ticket) => ticket,
         Submitted::Ended(job) => {
@@ -97,9 +103,6 @@ async fn enter(endpoint: Endpoint, call: Call) -> Result<Step, ApiError> {
             ));
         }
     };
-    if checked.terms.respond_async {
-        return Ok(Step::answered(checked.accepted(&app, &ticket)));
-    }
     Ok(Step::Wait(Box::new(checked.waiting(app, wishes, ticket))))
 }
 
@@ -152,6 +155,7 @@ impl Checked {
             runner,
             priority: self.terms.priority,
             caller: self.caller.name.as_deref().map(str::to_owned),
+            not_before: None,
             expires_in: self.terms.expires_in,
             when_caller_leaves: if self.terms.outlives_caller() {
                 WhenCallerLeaves::Finish
@@ -165,6 +169,8 @@ impl Checked {
                 key: key.clone(),
                 request_hash: Sha256::digest(&self.body).into(),
             }),
+            retry_of: None,
+            metadata: None,
             resendable: self.resendable(),
             max_queued: self.caller.max_queued,
         }
@@ -204,32 +210,16 @@ impl Checked {
             endpoint: self.endpoint,
         }
     }
+}
 
-    /// Answers a caller that does not want to wait; letting go of the ticket does not end the job.
-    fn accepted(&self, app: &App, ticket: &Ticket) -> Response {
-        let id = ticket.id();
-        let caller = self.caller.name.as_deref();
-        let body = format!(
-            r#"{{"id":"{id}","endpoint":"{}","model":{},"state":"queued","priority":"{}","caller":{},"created_at":"{}"}}"#,
-            self.endpoint,
-            json::string(&self.wish.model),
-            self.terms.priority,
-            caller.map_or_else(|| "null".to_owned(), json::string),
-            app.clock.now(),
-        );
-        let mut response = response::json(202, body);
-        let headers = response.headers_mut();
-        headers.insert(shape::JOB_ID, shape::job_header(id));
-        headers.insert(
-            PREFERENCE_APPLIED,
-            HeaderValue::from_static("respond-async"),
-        );
-        if let Ok(location) = HeaderValue::from_str(&format!("/foreman/v1/jobs/{id}")) {
-            headers.insert(header::LOCATION, location);
-        }
-        response.extensions_mut().insert(id);
-        response
-    }
+/// Answers a caller that does not want to wait.
+async fn accepted(app: &App, made: Detached) -> Response {
+    let mut response = jobs::submitted(app, made).await;
+    response.headers_mut().insert(
+        PREFERENCE_APPLIED,
+        HeaderValue::from_static("respond-async"),
+    );
+    response
 }
 
 impl Step {

@@ -19,14 +19,20 @@ const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
 /// Gives the answer of a job that has ended, or says again how it ended without one.
 pub(super) async fn answer(app: &App, job: &Job, shape: Shape) -> Result<Response, ApiError> {
+    let mut response = stored(app, job, shape).await?;
+    let replayed = HeaderValue::from_static("true");
+    response.headers_mut().insert(REPLAYED, replayed);
+    Ok(response)
+}
+
+/// Gives the answer of a job that has ended, or says how it ended without one.
+pub(super) async fn stored(app: &App, job: &Job, shape: Shape) -> Result<Response, ApiError> {
     let stored = app.scheduler.store().answer(job.id).await;
     let stored = stored.map_err(|error| ApiError::store(&error))?;
     let mut response = match stored {
         Some(answer) if !answer.chunks.is_empty() => replay(job, answer),
         Some(_) | None => without_answer(job).of_job(job.id).response(shape),
     };
-    let replayed = HeaderValue::from_static("true");
-    response.headers_mut().insert(REPLAYED, replayed);
     response.extensions_mut().insert(job.id);
     Ok(response)
 }
@@ -35,10 +41,7 @@ fn without_answer(job: &Job) -> ApiError {
     match (&job.failure, job.progress.state) {
         (Some(failure), JobState::Failed) => ApiError::failed(failure),
         (_, JobState::Cancelled) => ApiError::new(Fault::Cancelled, "the job was cancelled"),
-        _ => ApiError::new(
-            Fault::AnswerGone,
-            "the answer was given before and is not kept any more",
-        ),
+        _ => ApiError::new(Fault::AnswerGone, "the answer is not kept any more"),
     }
 }
 

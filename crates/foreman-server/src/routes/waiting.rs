@@ -7,7 +7,7 @@ use std::time::Duration;
 use foreman_job::{Endpoint, JobId};
 use foreman_scheduler::{First, Opening, Output, Ticket, from_stored};
 use http::header::{self, HeaderMap, HeaderValue};
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 use crate::app::App;
 use crate::error::ApiError;
@@ -41,7 +41,6 @@ impl Waiting {
         }
         self.wait().await;
         drop(counted);
-        self.app.pace.job_ended(Instant::now());
         // Boxed: it is short, and waiting is long.
         Box::pin(self.begin()).await
     }

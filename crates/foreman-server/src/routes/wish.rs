@@ -4,7 +4,7 @@ use bytes::Bytes;
 use foreman_job::Endpoint;
 use foreman_ollama::{ModelName, Rejection, RequestHead, Shape, scan, scan_form, unknown_model};
 use foreman_scheduler::api_of;
-use http::header::{self, HeaderMap, HeaderValue};
+use http::header::{self, CONTENT_TYPE, HeaderMap, HeaderValue};
 
 use crate::app::App;
 use crate::decode;
@@ -40,7 +40,7 @@ pub(super) async fn read(
     let api = api_of(endpoint);
     let body = decode::decoded(endpoint, headers, body);
     let scanned = if endpoint == Endpoint::V1AudioTranscriptions {
-        let content_type = headers.get(header::CONTENT_TYPE);
+        let content_type = headers.get(CONTENT_TYPE);
         scan_form(content_type.and_then(|it| it.to_str().ok()), &body)
     } else {
         scan(api, &body)
@@ -62,6 +62,13 @@ pub(super) async fn read(
         Place::Elsewhere => NoJob::Elsewhere,
         Place::Nowhere => NoJob::Refused(Box::new(unknown_model(api, model))),
     })
+}
+
+/// Tells whether the body is a form and no JSON.
+pub(super) fn is_form(headers: &HeaderMap) -> bool {
+    headers
+        .get(CONTENT_TYPE)
+        .is_some_and(|kind| kind.as_bytes().starts_with(b"multipart/"))
 }
 
 /// Finds out where a model runs; asks the target once when it is not known.

@@ -4,6 +4,7 @@ mod caps;
 mod endings;
 mod front;
 mod harness;
+mod jobs;
 mod kept;
 mod lists;
 mod passed;

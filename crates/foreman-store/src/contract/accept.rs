@@ -25,6 +25,8 @@ pub async fn a_job_keeps_what_it_was_accepted_with(subject: &impl Subject) {
         priority: Priority::Low,
         caller: None,
         expires_at: Some(at(99)),
+        retry_of: Some(asking("a", 1).id),
+        metadata: Some(r#"{"batch":7}"#.to_owned()),
         ..asking("Llama3", 5)
     };
 
@@ -36,6 +38,7 @@ pub async fn a_job_keeps_what_it_was_accepted_with(subject: &impl Subject) {
     assert_eq!((job.priority, job.caller), (new.priority, new.caller));
     assert_eq!((job.created_at, job.expires_at), (at(5), Some(at(99))));
     assert_eq!(job.progress, Progress::accepted());
+    assert_eq!((job.retry_of, job.metadata), (new.retry_of, new.metadata));
     assert_eq!(
         store.request(new.id).await.expect("reads"),
         Some(new.request)

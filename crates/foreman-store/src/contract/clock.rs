@@ -10,7 +10,7 @@ use foreman_job::lifecycle::MAX_CRASHES;
 use foreman_job::{FailureKind, JobState, Timestamp};
 
 use super::Subject;
-use super::words::{accept, asking, at, claim_any, read, retry, running, settle};
+use super::words::{accept, asking, at, claim_any, done, read, retry, running, settle};
 use crate::{Due, NewJob, Recovery};
 
 const NEVER: Timestamp = at(i64::MAX);
@@ -174,4 +174,44 @@ pub async fn recovery_can_be_repeated(subject: &impl Subject) {
 
     assert_eq!((recovery.jobs, recovery.queued), (Vec::new(), 1));
     assert_eq!(read(&*store, job.id).await, once);
+}
+
+/// A job with a time of its own waits for it, and is no retry.
+pub async fn a_job_is_not_ready_before_its_time(subject: &impl Subject) {
+    let store = subject.open();
+    let later = NewJob {
+        not_before: Some(at(50)),
+        ..asking("a", 1)
+    };
+    let past = NewJob {
+        not_before: Some(at(1)),
+        ..asking("a", 2)
+    };
+    accept(&*store, later.clone()).await;
+    accept(&*store, past.clone()).await;
+
+    let first = claim_any(&*store, 60).await.expect("is ready").job;
+    assert_eq!(first.id, past.id);
+    settle(&*store, &first, 60, done()).await;
+    assert_eq!(claim_any(&*store, 60).await, None);
+    assert_eq!(store.due(at(49)).await.expect("looks").next, Some(at(50)));
+    assert_eq!(store.due(at(50)).await.expect("looks").promoted, 1);
+    let second = claim_any(&*store, 60).await.expect("is ready").job;
+    assert_eq!((second.id, second.not_before), (later.id, Some(at(50))));
+    assert_eq!(second.progress.attempt, 0);
+}
+
+/// The bound of rests is for retries; a caller may mean next week.
+pub async fn recovery_leaves_a_chosen_time_alone(subject: &impl Subject) {
+    let store = subject.open();
+    let later = NewJob {
+        not_before: Some(at(1_000_000)),
+        ..asking("a", 1)
+    };
+    accept(&*store, later.clone()).await;
+
+    store.recover(at(5), at(30)).await.expect("recovers");
+
+    let job = read(&*store, later.id).await;
+    assert_eq!(job.progress.retry_at, Some(at(1_000_000)));
 }

@@ -10,6 +10,9 @@ pub mod claim;
 pub mod clock;
 pub mod crash;
 pub mod keep;
+pub mod list;
+pub mod log;
+pub mod order;
 pub mod settle;
 
 mod words;
@@ -47,6 +50,12 @@ macro_rules! store_contract {
             claim::slots_run_side_by_side,
             claim::a_job_that_is_not_ready_cannot_be_chosen,
             claim::a_resting_or_expired_job_is_at_no_head,
+            order::the_policy_sees_each_caller_of_the_drain,
+            order::the_policy_sees_the_aged_job_of_each_caller,
+            order::the_policy_sees_what_the_best_class_overtakes,
+            order::jobs_of_a_paused_runner_are_at_no_head,
+            order::depths_follow_every_way_in_and_out,
+            order::a_ready_job_stands_behind_the_older_ones_of_each_caller,
             settle::a_done_job_keeps_its_answer_chunk_by_chunk,
             settle::a_failed_job_keeps_its_failure_and_the_answer_if_any,
             settle::a_retried_job_waits_until_its_rest_is_over,
@@ -76,6 +85,27 @@ macro_rules! store_contract {
             keep::a_purge_spares_what_has_not_ended,
             keep::a_purge_goes_in_steps_the_oldest_first,
             keep::a_key_is_free_again_after_its_job_was_purged,
+            list::jobs_are_listed_the_newest_first,
+            list::a_list_is_read_in_pages,
+            list::a_list_is_filtered,
+            list::a_deleted_job_is_gone_with_its_bodies,
+            list::a_queued_job_can_be_deleted_and_a_running_one_not,
+            log::a_log_begins_with_the_acceptance,
+            log::appended_events_are_numbered_on_from_the_last,
+            log::past_its_end_a_log_ends_at_once,
+            log::events_that_are_there_are_passed_over,
+            log::events_that_do_not_follow_are_refused,
+            log::only_the_present_run_adds_events,
+            log::a_run_that_breaks_off_is_reset_if_it_was_logged,
+            log::a_run_that_ends_by_a_wish_keeps_what_it_logged,
+            log::recovery_resets_what_was_logged,
+            log::a_job_that_never_ran_has_an_end,
+            log::a_log_is_read_in_pages,
+            log::large_chunks_make_short_pages,
+            log::a_run_can_end_without_a_log,
+            log::a_purged_log_says_so,
+            clock::a_job_is_not_ready_before_its_time,
+            clock::recovery_leaves_a_chosen_time_alone,
             keep::notes_are_kept_and_replaced,
             keep::counts_add_up_to_what_was_accepted,
             keep::the_oldest_waiting_job_is_known,
@@ -98,6 +128,7 @@ macro_rules! durable_store_contract {
             crash::a_wish_to_cancel_survives_a_crash,
             crash::a_rest_survives_a_crash,
             crash::crashes_are_counted_across_lives,
+            log::appended_events_are_there_after_a_crash,
             crash::notes_and_counts_survive,
             crash::a_closed_store_opens_again,
             crash::a_place_is_never_given_twice,

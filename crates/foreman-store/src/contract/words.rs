@@ -14,8 +14,8 @@ use foreman_job::{
 };
 
 use crate::{
-    Accepted, AnswerHead, Choose, ClaimRequest, Claimed, IdempotencyKey, NewJob, Outcome,
-    QueueCounts, QueueStore, Settlement, StoredAnswer, StoredRequest,
+    Accepted, AnswerHead, Answered, Choose, ClaimRequest, Claimed, IdempotencyKey, LogEvent,
+    NewJob, Outcome, QueueCounts, QueueStore, RunLog, Settlement, StoredAnswer, StoredRequest,
 };
 
 pub(super) const SLOT: u32 = 0;
@@ -48,12 +48,15 @@ pub(super) fn asking(model: &str, created_at: i64) -> NewJob {
         priority: Priority::Normal,
         caller: Some("tests".to_owned()),
         created_at: at(created_at),
+        not_before: None,
         expires_at: None,
         request: StoredRequest {
             headers: vec![("content-type".to_owned(), "application/json".to_owned())],
             body: Bytes::from(format!("{{\"model\":\"{model}\"}}")),
         },
         idempotency: None,
+        retry_of: None,
+        metadata: None,
     }
 }
 
@@ -99,6 +102,8 @@ pub(super) fn wish(now: i64) -> ClaimRequest {
     ClaimRequest {
         slot: SLOT,
         resident: Vec::new(),
+        paused: Vec::new(),
+        aged_before: None,
         now: at(now),
         choose: oldest(),
     }
@@ -114,12 +119,21 @@ pub(super) async fn running(store: &dyn QueueStore) -> Job {
     claim_any(store, 2).await.expect("a job is ready").job
 }
 
-pub(super) const fn settlement(seq: i64, epoch: Epoch, now: i64, outcome: Outcome) -> Settlement {
+/// The end of a run whose events were not logged before.
+pub(super) fn settlement(seq: i64, epoch: Epoch, now: i64, outcome: Outcome) -> Settlement {
+    let chunks = match outcome.answer() {
+        Some(_) => answer().chunks,
+        None => Vec::new(),
+    };
     Settlement {
         seq,
         epoch,
         now: at(now),
         outcome,
+        log: Some(RunLog {
+            first: 2,
+            events: chunks.into_iter().map(LogEvent::Chunk).collect(),
+        }),
     }
 }
 
@@ -164,7 +178,16 @@ pub(super) fn answer() -> StoredAnswer {
 }
 
 pub(super) fn done() -> Outcome {
-    Outcome::Done { answer: answer() }
+    Outcome::Done {
+        answer: answered(answer()),
+    }
+}
+
+fn answered(answer: StoredAnswer) -> Answered {
+    Answered {
+        head: answer.head,
+        usage: answer.usage,
+    }
 }
 
 pub(super) fn failure() -> JobFailure {
@@ -183,7 +206,7 @@ pub(super) fn failed(answer: Option<StoredAnswer>) -> Outcome {
     Outcome::Failed {
         failure: failure(),
         spends_attempt: true,
-        answer,
+        answer: answer.map(answered),
     }
 }
 

@@ -1,5 +1,7 @@
 //! A queue that lives in memory: the model of every store, and what tests run against.
 
+mod heads;
+mod journal;
 mod state;
 mod store;
 

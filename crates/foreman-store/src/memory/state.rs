@@ -4,12 +4,16 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use foreman_job::lifecycle::{Epoch, Event};
-use foreman_job::{HeadJob, Job, JobId, JobState, Priority, QueueHeads, RunnerKey, Timestamp};
+use foreman_job::{Job, JobId, JobState, RunnerKey, Timestamp};
 
+use super::heads;
+use super::journal::Journal;
+use crate::depth::{Depths, Group};
+use crate::log::{self, Span};
 use crate::{
-    Accepted, ClaimRequest, Claimed, Due, IdempotencyKey, NewJob, Outcome, Purge, Purged,
-    QueueCounts, Recovery, Settlement, SlotTaken, StoreError, StoredAnswer, StoredRequest, TakenId,
-    Withdrawal, transition,
+    Accepted, Answered, ClaimRequest, Claimed, Deletion, Depth, Due, IdempotencyKey, JobFilter,
+    LogPage, NewJob, Purge, Purged, QueueCounts, Recovery, RunLog, Settlement, SlotTaken, Standing,
+    StoreError, StoredAnswer, StoredRequest, TakenId, Withdrawal, transition,
 };
 
 /// Everything the store keeps.
@@ -28,7 +32,8 @@ struct Entry {
     job: Job,
     idempotency: Option<IdempotencyKey>,
     request: Option<StoredRequest>,
-    answer: Option<StoredAnswer>,
+    answer: Option<Answered>,
+    log: Journal,
     /// The slot it runs in; some exactly while it runs.
     slot: Option<u32>,
 }
@@ -50,6 +55,7 @@ impl State {
             idempotency: new.idempotency,
             request: Some(new.request),
             answer: None,
+            log: Journal::default(),
             slot: None,
         };
         self.entries.insert(seq, entry);
@@ -64,7 +70,8 @@ impl State {
         {
             return Err(StoreError::Database(Box::new(SlotTaken(wish.slot))));
         }
-        let Some(heads) = self.heads(&wish.resident, wish.now) else {
+        let ready: Vec<&Job> = self.ready(wish.now).collect();
+        let Some(heads) = heads::heads(&ready, wish) else {
             return Ok(None);
         };
         let Some(choice) = (wish.choose)(&heads) else {
@@ -85,6 +92,7 @@ impl State {
             job,
             reason: choice.reason,
             request,
+            next_event: entry.log.next(),
         }))
     }
 
@@ -99,19 +107,45 @@ impl State {
         Ok(())
     }
 
-    pub(super) fn settle(&mut self, settlement: Settlement) -> Result<Job, StoreError> {
+    pub(super) fn settle(&mut self, settlement: &Settlement) -> Result<Job, StoreError> {
         let entry = self
             .entries
             .get_mut(&settlement.seq)
             .ok_or(StoreError::NotFound)?;
-        entry.job = transition::settle(&entry.job, &settlement)?;
+        let run = (entry.job.progress.attempt, settlement.epoch);
+        entry.job = transition::settle(&entry.job, settlement)?;
         entry.slot = None;
-        entry.answer = match settlement.outcome {
-            Outcome::Done { answer } => Some(answer),
-            Outcome::Failed { answer, .. } => answer,
-            Outcome::Retry { .. } | Outcome::Cancelled | Outcome::Released => None,
-        };
+        entry.answer = settlement.outcome.answer().cloned();
+        entry.log.settle(&entry.job, run, settlement.log.as_ref())?;
         Ok(entry.job.clone())
+    }
+
+    pub(super) fn append_events(
+        &mut self,
+        seq: i64,
+        epoch: Epoch,
+        log: &RunLog,
+    ) -> Result<u64, StoreError> {
+        let entry = self.entries.get_mut(&seq).ok_or(StoreError::NotFound)?;
+        transition::may_log(&entry.job, epoch)?;
+        let run = (entry.job.progress.attempt, epoch);
+        entry.log.append(run, log)?;
+        Ok(entry.log.last())
+    }
+
+    pub(super) fn delete(&mut self, id: JobId, now: Timestamp) -> Result<Deletion, StoreError> {
+        let Some(entry) = self.entry_mut(id) else {
+            return Ok(Deletion::Unknown);
+        };
+        if entry.job.progress.state.is_running() {
+            return Ok(Deletion::Running(Box::new(entry.job.clone())));
+        }
+        if entry.job.progress.state == JobState::Queued {
+            entry.job = transition::apply(&entry.job, &Event::Cancel, now)?;
+        }
+        let job = Box::new(entry.job.clone());
+        self.entries.remove(&job.seq);
+        Ok(Deletion::Forgotten(job))
     }
 
     pub(super) fn cancel(&mut self, id: JobId, now: Timestamp) -> Result<Withdrawal, StoreError> {
@@ -160,12 +194,14 @@ impl State {
             if found.is_running() {
                 entry.job = transition::recover(&entry.job, now)?;
                 entry.slot = None;
+                entry.log.reset(&entry.job);
                 jobs.push((found, entry.job.clone()));
             }
         }
         for entry in self.queued_mut() {
             if let Some(at) = entry.job.progress.retry_at {
-                entry.job.progress.retry_at = Some(at.min(latest_retry));
+                let latest = latest_retry.max(entry.job.not_before.unwrap_or(latest_retry));
+                entry.job.progress.retry_at = Some(at.min(latest));
             }
         }
         let queued = self.counts().queued;
@@ -184,6 +220,7 @@ impl State {
             if let Some(entry) = self.entries.get_mut(seq) {
                 entry.request = None;
                 entry.answer = None;
+                entry.log = Journal::default();
             }
         }
         Purged {
@@ -201,12 +238,71 @@ impl State {
     }
 
     pub(super) fn answer(&self, id: JobId) -> Option<StoredAnswer> {
-        self.by_id(id)?.answer.clone()
+        let entry = self.by_id(id)?;
+        let Answered { head, usage } = entry.answer.clone()?;
+        Some(StoredAnswer {
+            head,
+            chunks: entry.log.chunks(entry.job.progress.epoch),
+            usage,
+        })
+    }
+
+    pub(super) fn events(&self, id: JobId, span: Span) -> Option<LogPage> {
+        let entry = self.by_id(id)?;
+        let mut page = log::page(
+            entry.job.clone(),
+            span,
+            entry.log.last(),
+            entry.log.read(span),
+        );
+        page.pruned = entry.request.is_none() || (entry.answer.is_some() && entry.log.is_empty());
+        Some(page)
+    }
+
+    pub(super) fn list(&self, filter: &JobFilter, before: Option<i64>, limit: usize) -> Vec<Job> {
+        self.entries
+            .values()
+            .rev()
+            .map(|entry| &entry.job)
+            .filter(|job| before.is_none_or(|before| job.seq < before))
+            .filter(|job| filter.matches(job))
+            .take(limit)
+            .cloned()
+            .collect()
     }
 
     pub(super) fn has_ready(&self, runner: &RunnerKey) -> bool {
         self.queued()
             .any(|job| job.progress.retry_at.is_none() && job.runner == *runner)
+    }
+
+    pub(super) fn depths(&self) -> Vec<Depth> {
+        let mut depths = Depths::default();
+        for job in self.queued() {
+            depths.add(Group::of(job), 1);
+        }
+        depths.list()
+    }
+
+    pub(super) fn standing(&self, job: &Job, now: Timestamp) -> Option<Standing> {
+        if job.progress.state != JobState::Queued || job.progress.retry_at.is_some() {
+            return None;
+        }
+        let ready = self.queued().filter(|it| it.progress.retry_at.is_none());
+        let older = ready.filter(|it| {
+            it.runner == job.runner && it.priority == job.priority && it.seq < job.seq
+        });
+        let mut of_callers: BTreeMap<Option<String>, u64> = BTreeMap::new();
+        for job in older {
+            let jobs = of_callers.entry(job.caller.clone()).or_default();
+            *jobs = jobs.saturating_add(1);
+        }
+        let of_class = self.ready(now).filter(|it| it.priority == job.priority);
+        let of_class: Vec<&Job> = of_class.collect();
+        Some(Standing {
+            older: of_callers.into_iter().collect(),
+            runners: heads::of_each_runner(&of_class),
+        })
     }
 
     pub(super) fn oldest_queued(&self) -> Option<Timestamp> {
@@ -228,31 +324,6 @@ impl State {
 
     pub(super) fn note(&self, name: &str) -> Option<Bytes> {
         self.notes.get(name).cloned()
-    }
-
-    fn heads(&self, resident: &[RunnerKey], now: Timestamp) -> Option<QueueHeads> {
-        let class = self
-            .ready(now)
-            .map(|job| job.priority)
-            .min_by_key(|p| p.rank())?;
-        let oldest = self.head(class, None, now)?;
-        let resident = resident
-            .iter()
-            .filter_map(|runner| self.head(class, Some(runner), now))
-            .collect();
-        Some(QueueHeads { oldest, resident })
-    }
-
-    fn head(&self, class: Priority, runner: Option<&RunnerKey>, now: Timestamp) -> Option<HeadJob> {
-        let job = self.ready(now).find(|job| {
-            job.priority == class && runner.is_none_or(|runner| job.runner == *runner)
-        })?;
-        Some(HeadJob {
-            seq: job.seq,
-            priority: job.priority,
-            runner: job.runner.clone(),
-            created_at: job.created_at,
-        })
     }
 
     /// Jobs that may be claimed now, in the order of acceptance.

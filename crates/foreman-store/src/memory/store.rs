@@ -9,9 +9,11 @@ use foreman_job::{Job, JobId, RunnerKey, Timestamp};
 use tokio::sync::watch;
 
 use super::state::State;
+use crate::log::Span;
 use crate::{
-    Accepted, ClaimRequest, Claimed, Due, NewJob, Purge, Purged, QueueCounts, QueueStore, Recovery,
-    Settlement, StoreError, StoreHealth, StoredAnswer, StoredRequest, Withdrawal,
+    Accepted, ClaimRequest, Claimed, Deletion, Depth, Due, JobFilter, LogPage, NewJob, Purge,
+    Purged, QueueCounts, QueueStore, Recovery, RunLog, Settlement, Standing, StoreError,
+    StoreHealth, StoredAnswer, StoredRequest, Withdrawal,
 };
 
 /// A queue that lives in memory and forgets everything with the process.
@@ -66,12 +68,20 @@ impl QueueStore for MemoryStore {
         self.with(|state| state.start(seq, epoch, now))
     }
 
+    async fn append_events(&self, seq: i64, epoch: Epoch, log: RunLog) -> Result<u64, StoreError> {
+        self.with(|state| state.append_events(seq, epoch, &log))
+    }
+
     async fn settle(&self, settlement: Settlement) -> Result<Job, StoreError> {
-        self.with(|state| state.settle(settlement))
+        self.with(|state| state.settle(&settlement))
     }
 
     async fn cancel(&self, id: JobId, now: Timestamp) -> Result<Withdrawal, StoreError> {
         self.with(|state| state.cancel(id, now))
+    }
+
+    async fn delete(&self, id: JobId, now: Timestamp) -> Result<Deletion, StoreError> {
+        self.with(|state| state.delete(id, now))
     }
 
     async fn due(&self, now: Timestamp) -> Result<Due, StoreError> {
@@ -98,8 +108,34 @@ impl QueueStore for MemoryStore {
         self.with(|state| Ok(state.answer(id)))
     }
 
+    async fn events(
+        &self,
+        id: JobId,
+        after: u64,
+        limit: usize,
+    ) -> Result<Option<LogPage>, StoreError> {
+        self.with(|state| Ok(state.events(id, Span { after, limit })))
+    }
+
+    async fn list(
+        &self,
+        filter: JobFilter,
+        before: Option<i64>,
+        limit: usize,
+    ) -> Result<Vec<Job>, StoreError> {
+        self.with(|state| Ok(state.list(&filter, before, limit)))
+    }
+
     async fn has_ready(&self, runner: &RunnerKey) -> Result<bool, StoreError> {
         self.with(|state| Ok(state.has_ready(runner)))
+    }
+
+    fn depths(&self) -> Vec<Depth> {
+        self.lock().as_ref().map(State::depths).unwrap_or_default()
+    }
+
+    async fn standing(&self, job: &Job, now: Timestamp) -> Result<Option<Standing>, StoreError> {
+        self.with(|state| Ok(state.standing(job, now)))
     }
 
     async fn oldest_queued(&self) -> Result<Option<Timestamp>, StoreError> {

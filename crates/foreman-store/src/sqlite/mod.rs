@@ -1,5 +1,6 @@
 //! A queue in an SQLite database: one writer that commits in groups, and a pool that reads.
 
+mod backup;
 mod config;
 mod connection;
 mod error;
@@ -13,6 +14,7 @@ mod stats;
 mod store;
 mod writer;
 
+pub use backup::{Backup, BackupError, Existing, backup};
 pub use config::{SqliteConfig, Synchronous};
 pub use error::OpenError;
 pub use files::FreeSpace;

@@ -46,10 +46,12 @@ pub(super) fn open(config: &SqliteConfig) -> Result<(WriteLane, ReadLane, Place)
     let conn = open_database(&place, config, &mut intake)?;
     intake.idle();
     let failed = |error| wrong(&place, error);
-    let counts = queries::counts(&conn).map_err(|source| OpenError::Database {
+    let unread = |source| OpenError::Database {
         path: place.db().to_path_buf(),
         source: Box::new(source),
-    })?;
+    };
+    let counts = queries::counts(&conn).map_err(unread)?;
+    let depths = queries::depths(&conn).map_err(unread)?;
     let identity = place
         .identity()
         .map_err(|source| failed(rusqlite::Error::ToSqlConversionFailure(Box::new(source))))?;
@@ -60,7 +62,7 @@ pub(super) fn open(config: &SqliteConfig) -> Result<(WriteLane, ReadLane, Place)
     let writer = WriteLane::start(Writer {
         conn,
         intake,
-        shared: Arc::new(Shared::new(counts)),
+        shared: Arc::new(Shared::new(counts, depths)),
         place: place.clone(),
         identity,
         synchronous: config.synchronous,

@@ -17,9 +17,10 @@ use crate::{Headers, StoreError};
 const READ: &str = "\
 SELECT seq, id, endpoint, model, runner, priority, caller,
        state, attempt, epoch, crashes, retry_at, cancel_requested_at IS NOT NULL,
-       created_at, claimed_at, started_at, finished_at, expires_at,
+       created_at, claimed_at, started_at, finished_at, not_before, expires_at,
        error_code, error_message, target_status,
-       prompt_tokens, completion_tokens, load_ns, total_ns
+       prompt_tokens, completion_tokens, load_ns, total_ns,
+       retry_of, metadata
 FROM jobs
 WHERE seq = :seq";
 
@@ -155,10 +156,13 @@ fn job(row: &Row<'_>) -> rusqlite::Result<Job> {
         claimed_at: cells.time()?,
         started_at: cells.time()?,
         finished_at: cells.time()?,
+        not_before: cells.time()?,
         expires_at: cells.time()?,
         failure: failure(&mut cells)?,
         target_status: cells.take()?,
         usage: usage(&mut cells)?,
+        retry_of: cells.maybe()?,
+        metadata: cells.take()?,
     })
 }
 
@@ -184,15 +188,15 @@ fn failure(cells: &mut Cells<'_, '_>) -> rusqlite::Result<Option<JobFailure>> {
 }
 
 fn usage(cells: &mut Cells<'_, '_>) -> rusqlite::Result<Option<Usage>> {
-    let prompt_tokens: Option<i64> = cells.take()?;
-    if prompt_tokens.is_none() {
-        return Ok(None);
-    }
-    Ok(Some(Usage {
-        prompt_tokens: cells.unsigned(prompt_tokens.unwrap_or_default())?,
-        completion_tokens: cells.count()?,
-        load: Duration::from_nanos(cells.count()?),
-        total: Duration::from_nanos(cells.count()?),
+    let prompt_tokens = cells.maybe_count()?;
+    let completion_tokens = cells.maybe_count()?;
+    let load = cells.maybe_count()?;
+    let total = cells.maybe_count()?;
+    Ok(prompt_tokens.map(|prompt_tokens| Usage {
+        prompt_tokens,
+        completion_tokens: completion_tokens.unwrap_or_default(),
+        load: Duration::from_nanos(load.unwrap_or_default()),
+        total: Duration::from_nanos(total.unwrap_or_default()),
     }))
 }
 
@@ -223,6 +227,16 @@ impl Cells<'_, '_> {
         text.parse().map_err(|error| self.wrong(error))
     }
 
+    fn maybe<T>(&mut self) -> rusqlite::Result<Option<T>>
+    where
+        T: FromStr,
+        T::Err: Error + Send + Sync + 'static,
+    {
+        let text: Option<String> = self.take()?;
+        text.map(|text| text.parse().map_err(|error| self.wrong(error)))
+            .transpose()
+    }
+
     fn known<T>(&mut self, find: fn(i64) -> Option<T>) -> rusqlite::Result<T> {
         let stored = self.take()?;
         find(stored).ok_or_else(|| self.wrong(Unknown))
@@ -231,6 +245,11 @@ impl Cells<'_, '_> {
     fn count(&mut self) -> rusqlite::Result<u64> {
         let stored = self.take()?;
         self.unsigned(stored)
+    }
+
+    fn maybe_count(&mut self) -> rusqlite::Result<Option<u64>> {
+        let stored: Option<i64> = self.take()?;
+        stored.map(|stored| self.unsigned(stored)).transpose()
     }
 
     fn unsigned(&self, stored: i64) -> rusqlite::Result<u64> {

@@ -12,9 +12,11 @@ use super::files::Place;
 use super::reader::ReadLane;
 use super::writer::{Durability, Load, WriteLane};
 use super::{OpenError, SqliteConfig, StoreStats, open, queries, rows};
+use crate::log::Span;
 use crate::{
-    Accepted, ClaimRequest, Claimed, Due, NewJob, Purge, Purged, QueueCounts, QueueStore, Recovery,
-    Settlement, StoreError, StoreHealth, StoredAnswer, StoredRequest, Withdrawal,
+    Accepted, ClaimRequest, Claimed, Deletion, Depth, Due, JobFilter, LogPage, NewJob, Purge,
+    Purged, QueueCounts, QueueStore, Recovery, RunLog, Settlement, Standing, StoreError,
+    StoreHealth, StoredAnswer, StoredRequest, Withdrawal,
 };
 
 const ORDERED: Load = Load {
@@ -89,6 +91,16 @@ impl QueueStore for SqliteStore {
             .await
     }
 
+    async fn append_events(&self, seq: i64, epoch: Epoch, log: RunLog) -> Result<u64, StoreError> {
+        let load = Load {
+            bytes: log.size(),
+            ..DURABLE
+        };
+        self.writer
+            .call(load, move |tx| queries::append_events(tx, seq, epoch, &log))
+            .await
+    }
+
     async fn settle(&self, settlement: Settlement) -> Result<Job, StoreError> {
         let load = Load {
             bytes: queries::settle_size(&settlement),
@@ -102,6 +114,12 @@ impl QueueStore for SqliteStore {
     async fn cancel(&self, id: JobId, now: Timestamp) -> Result<Withdrawal, StoreError> {
         self.writer
             .call(DURABLE, move |tx| queries::cancel(tx, id, now))
+            .await
+    }
+
+    async fn delete(&self, id: JobId, now: Timestamp) -> Result<Deletion, StoreError> {
+        self.writer
+            .call(DURABLE, move |tx| queries::delete(tx, id, now))
             .await
     }
 
@@ -137,10 +155,44 @@ impl QueueStore for SqliteStore {
             .await
     }
 
+    async fn events(
+        &self,
+        id: JobId,
+        after: u64,
+        limit: usize,
+    ) -> Result<Option<LogPage>, StoreError> {
+        let span = Span { after, limit };
+        self.reader
+            .read(move |conn| queries::events(conn, id, span))
+            .await
+    }
+
+    async fn list(
+        &self,
+        filter: JobFilter,
+        before: Option<i64>,
+        limit: usize,
+    ) -> Result<Vec<Job>, StoreError> {
+        self.reader
+            .read(move |conn| queries::list(conn, &filter, before, limit))
+            .await
+    }
+
     async fn has_ready(&self, runner: &RunnerKey) -> Result<bool, StoreError> {
         let runner = runner.clone();
         self.reader
             .read(move |conn| queries::has_ready(conn, &runner))
+            .await
+    }
+
+    fn depths(&self) -> Vec<Depth> {
+        self.writer.shared().depths()
+    }
+
+    async fn standing(&self, job: &Job, now: Timestamp) -> Result<Option<Standing>, StoreError> {
+        let job = job.clone();
+        self.reader
+            .read(move |conn| queries::standing(conn, &job, now))
             .await
     }
 
@@ -160,7 +212,7 @@ impl QueueStore for SqliteStore {
 
     async fn save_note(&self, name: &'static str, value: Bytes) -> Result<(), StoreError> {
         self.writer
-            .call(ORDERED, move |tx| queries::save_note(tx.conn, name, &value))
+            .call(DURABLE, move |tx| queries::save_note(tx.conn, name, &value))
             .await
     }
 

@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::ServeError;
+use super::figures::StoreFigures;
 use crate::settings::{Interim, Settings};
 
 /// How long the start waits for the target before it says that it does not answer.
@@ -59,6 +60,7 @@ impl Layers {
         let mut registry = Registry::default();
         let metrics = foreman_scheduler::Metrics::registered(&mut registry);
         let server_metrics = foreman_server::Metrics::registered(&mut registry);
+        registry.register_collector(Box::new(StoreFigures(Arc::clone(&store))));
         let queue: Arc<dyn QueueStore> = Arc::<SqliteStore>::clone(&store);
         let parts = foreman_scheduler::Parts {
             store: queue,

@@ -4,6 +4,7 @@
 //! worker. Order of the end: listener and claims, running job, connections, store.
 
 mod error;
+mod figures;
 mod greeting;
 mod layers;
 mod signals;

@@ -3,6 +3,7 @@
 use foreman_job::JobState;
 use rusqlite::{Connection, OptionalExtension, named_params};
 
+use crate::depth::{Group, Move};
 use crate::sqlite::rows;
 use crate::sqlite::writer::Tx;
 use crate::{Accepted, IdempotencyKey, NewJob, StoreError, TakenId};
@@ -13,10 +14,10 @@ FROM jobs
 WHERE idem_scope = :scope AND idem_key = :key";
 
 const INSERT_JOB: &str = "\
-INSERT INTO jobs (id, endpoint, model, runner, state, priority, expires_at, created_at, caller,
-                  idem_scope, idem_key, request_hash)
-VALUES (:id, :endpoint, :model, :runner, 'queued', :priority, :expires_at, :created_at, :caller,
-        :scope, :key, :hash)";
+INSERT INTO jobs (id, endpoint, model, runner, state, priority, retry_at, not_before, expires_at,
+                  created_at, caller, idem_scope, idem_key, request_hash, retry_of, metadata)
+VALUES (:id, :endpoint, :model, :runner, 'queued', :priority, :retry_at, :not_before, :expires_at,
+        :created_at, :caller, :scope, :key, :hash, :retry_of, :metadata)";
 
 const INSERT_REQUEST: &str = "\
 INSERT INTO job_requests (seq, headers, body)
@@ -41,6 +42,7 @@ pub(in crate::sqlite) fn accept(tx: &mut Tx<'_>, new: &NewJob) -> Result<Accepte
             ":body": new.request.body.as_ref(),
         })?;
     tx.moved(None, Some(JobState::Queued));
+    tx.queue_moved(Move::In(Group::of_new(new)));
     Ok(Accepted::New { seq })
 }
 
@@ -48,8 +50,9 @@ pub(in crate::sqlite) fn accept(tx: &mut Tx<'_>, new: &NewJob) -> Result<Accepte
 pub(in crate::sqlite) fn size(new: &NewJob) -> u64 {
     /// Two rows and their index entries.
     const ROWS: u64 = 1024;
-    let body = u64::try_from(new.request.body.len()).unwrap_or(u64::MAX);
-    body.saturating_add(ROWS)
+    let metadata = new.metadata.as_ref().map_or(0, String::len);
+    let size = new.request.body.len().saturating_add(metadata);
+    u64::try_from(size).unwrap_or(u64::MAX).saturating_add(ROWS)
 }
 
 fn find(conn: &Connection, key: &IdempotencyKey) -> Result<Option<i64>, StoreError> {
@@ -75,12 +78,16 @@ fn insert(conn: &Connection, new: &NewJob) -> Result<i64, StoreError> {
         ":model": new.model,
         ":runner": new.runner.as_str(),
         ":priority": new.priority.rank(),
+        ":retry_at": rows::millis(new.rests_until()),
+        ":not_before": rows::millis(new.not_before),
         ":expires_at": rows::millis(new.expires_at),
         ":created_at": new.created_at.as_millis(),
         ":caller": new.caller,
         ":scope": key.map(|key| key.scope.as_str()),
         ":key": key.map(|key| key.key.as_str()),
         ":hash": key.map(|key| key.request_hash.as_slice()),
+        ":retry_of": new.retry_of.map(|id| id.to_string()),
+        ":metadata": new.metadata,
     });
     match inserted {
         Ok(_) => Ok(conn.last_insert_rowid()),

@@ -4,9 +4,10 @@ use foreman_job::lifecycle::{Epoch, Event};
 use foreman_job::{Job, JobId, Timestamp};
 
 use super::answer;
+use super::journal::{self, Run};
 use crate::sqlite::rows::{self, Change};
 use crate::sqlite::writer::Tx;
-use crate::{Outcome, Settlement, StoreError, Withdrawal, transition};
+use crate::{RunLog, Settlement, StoreError, Withdrawal, transition};
 
 /// Notes that the target's first byte came.
 pub(in crate::sqlite) fn start(
@@ -28,10 +29,23 @@ pub(in crate::sqlite) fn settle(
     let before = rows::by_seq(tx.conn, settlement.seq)?.ok_or(StoreError::NotFound)?;
     let after = transition::settle(&before, settlement)?;
     write(tx, &before, &after, settlement.now)?;
-    if let Some(answer) = answer_of(&settlement.outcome) {
-        answer::insert(tx.conn, after.seq, settlement.epoch, answer)?;
+    if let Some(answer) = settlement.outcome.answer() {
+        answer::insert(tx.conn, after.seq, &answer.head)?;
     }
+    journal::settle(tx.conn, &after, Run::of(&before), settlement.log.as_ref())?;
     Ok(after)
+}
+
+/// Adds events of a run to the log of its job.
+pub(in crate::sqlite) fn append_events(
+    tx: &Tx<'_>,
+    seq: i64,
+    epoch: Epoch,
+    log: &RunLog,
+) -> Result<u64, StoreError> {
+    let job = rows::by_seq(tx.conn, seq)?.ok_or(StoreError::NotFound)?;
+    transition::may_log(&job, epoch)?;
+    journal::append(tx.conn, Run::of(&job), log)
 }
 
 /// Cancels a queued job, or notes the wish for a running one.
@@ -59,10 +73,7 @@ pub(in crate::sqlite) fn cancel(
 
 /// How much room a settlement takes, roughly.
 pub(in crate::sqlite) fn size(settlement: &Settlement) -> u64 {
-    let bytes: usize = answer_of(&settlement.outcome)
-        .map(|answer| answer.chunks.iter().map(bytes::Bytes::len).sum())
-        .unwrap_or_default();
-    u64::try_from(bytes).unwrap_or(u64::MAX)
+    settlement.log.as_ref().map_or(0, RunLog::size)
 }
 
 /// Writes a job that an event other than a claim has changed.
@@ -73,14 +84,6 @@ pub(super) fn write(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     rows::write(tx.conn, after, Change { now, claim: None })?;
-    tx.moved(Some(before.progress.state), Some(after.progress.state));
+    tx.changed(before, after);
     Ok(())
-}
-
-const fn answer_of(outcome: &Outcome) -> Option<&crate::StoredAnswer> {
-    match outcome {
-        Outcome::Done { answer } => Some(answer),
-        Outcome::Failed { answer, .. } => answer.as_ref(),
-        Outcome::Retry { .. } | Outcome::Cancelled | Outcome::Released => None,
-    }
 }

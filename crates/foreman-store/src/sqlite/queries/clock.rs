@@ -3,7 +3,7 @@
 use foreman_job::Timestamp;
 use rusqlite::{Connection, named_params};
 
-use super::change;
+use super::{change, journal};
 use crate::sqlite::rows;
 use crate::sqlite::writer::Tx;
 use crate::{Due, Recovery, StoreError, transition};
@@ -35,7 +35,7 @@ WHERE slot IS NOT NULL";
 
 pub(super) const CLAMP: &str = "\
 UPDATE jobs
-SET retry_at = :latest
+SET retry_at = min(retry_at, max(:latest, coalesce(not_before, :latest)))
 WHERE state = 'queued' AND retry_at > :latest";
 
 /// Makes jobs ready whose rest is over and fails those that expired.
@@ -73,6 +73,7 @@ pub(in crate::sqlite) fn recover(
         let before = rows::by_seq(tx.conn, seq)?.ok_or(StoreError::NotFound)?;
         let after = transition::recover(&before, now)?;
         change::write(tx, &before, &after, now)?;
+        journal::reset(tx.conn, &after)?;
         jobs.push((before.progress.state, after));
     }
     tx.conn

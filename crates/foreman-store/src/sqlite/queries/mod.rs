@@ -5,30 +5,68 @@ mod answer;
 mod change;
 mod claim;
 mod clock;
+mod depth;
+mod heads;
+mod journal;
+mod list;
 mod note;
+mod packing;
 mod purge;
 mod read;
 
 pub(super) use accept::{accept, size as accept_size};
-pub(super) use change::{cancel, settle, size as settle_size, start};
+pub(super) use change::{append_events, cancel, settle, size as settle_size, start};
 pub(super) use claim::claim;
 pub(super) use clock::{due, recover};
+pub(super) use depth::{depths, standing};
+pub(super) use list::list;
 pub(super) use note::{note, save_note};
-pub(super) use purge::purge;
-pub(super) use read::{answer, counts, has_ready, oldest_queued, request};
+pub(super) use purge::{delete, purge};
+pub(super) use read::{answer, counts, events, has_ready, oldest_queued, request};
 
 /// The statements whose cost must not depend on the length of the queue, with their indexes.
 #[cfg(test)]
-pub(super) fn probes() -> [(&'static str, &'static str, &'static str); 14] {
+pub(super) fn probes() -> [(&'static str, &'static str, &'static str); 21] {
     [
-        ("oldest", claim::OLDEST, "jobs_ready_oldest"),
+        ("oldest", heads::OLDEST, "jobs_ready_oldest"),
+        ("class", heads::OF_CLASS, "jobs_ready_oldest (priority=?)"),
         (
-            "resident",
-            claim::RESIDENT,
+            "runner",
+            heads::OF_RUNNER,
             "jobs_ready_runner (runner=? AND priority=?)",
         ),
+        (
+            "runner and caller",
+            heads::OF_RUNNER_AND_CALLER,
+            "jobs_ready_runner_caller (runner=? AND priority=? AND caller=?)",
+        ),
+        (
+            "runner and next caller",
+            heads::OF_RUNNER_AND_NEXT,
+            "jobs_ready_runner_caller (runner=? AND priority=? AND caller>?)",
+        ),
+        (
+            "class and caller",
+            heads::OF_CLASS_AND_CALLER,
+            "jobs_ready_caller (priority=? AND caller=?)",
+        ),
+        (
+            "class and next caller",
+            heads::OF_CLASS_AND_NEXT,
+            "jobs_ready_caller (priority=? AND caller>?)",
+        ),
+        (
+            "next runner",
+            heads::NEXT_RUNNER,
+            "jobs_ready_runner_caller (runner>?)",
+        ),
+        (
+            "older",
+            depth::OLDER,
+            "COVERING INDEX jobs_ready_runner_caller (runner=? AND priority=?)",
+        ),
         ("slot", claim::SLOT, "jobs_one_per_slot (slot=?)"),
-        ("has ready", read::HAS_READY, "jobs_ready_runner (runner=?)"),
+        ("has ready", read::HAS_READY, "jobs_ready_runner"),
         ("oldest queued", read::OLDEST_QUEUED, "jobs_waiting"),
         ("expired", clock::EXPIRED, "jobs_expiring (expires_at<?)"),
         ("promote", clock::PROMOTE, "jobs_due (retry_at<?)"),

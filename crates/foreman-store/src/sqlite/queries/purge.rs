@@ -1,10 +1,13 @@
 //! Forgets what has outlived its retention.
 
-use foreman_job::{JobState, Timestamp};
+use foreman_job::lifecycle::Event;
+use foreman_job::{JobId, JobState, Timestamp};
 use rusqlite::{Connection, named_params};
 
+use super::change;
+use crate::sqlite::rows;
 use crate::sqlite::writer::Tx;
-use crate::{Purge, Purged, StoreError};
+use crate::{Deletion, Purge, Purged, StoreError, transition};
 
 pub(super) const ENDED: &str = "\
 SELECT seq, state
@@ -28,7 +31,7 @@ WHERE seq = :seq";
 const EMPTY: [&str; 3] = [
     "DELETE FROM job_requests WHERE seq = :seq",
     "DELETE FROM job_answers WHERE seq = :seq",
-    "DELETE FROM job_chunks WHERE seq = :seq",
+    "DELETE FROM job_events WHERE seq = :seq",
 ];
 
 const EMPTIED: &str = "\
@@ -46,6 +49,36 @@ pub(in crate::sqlite) fn purge(tx: &mut Tx<'_>, purge: Purge) -> Result<Purged, 
     Ok(Purged { bodies, jobs })
 }
 
+/// Forgets one job, unless it runs; a queued one is cancelled first.
+pub(in crate::sqlite) fn delete(
+    tx: &mut Tx<'_>,
+    id: JobId,
+    now: Timestamp,
+) -> Result<Deletion, StoreError> {
+    let Some(mut job) = rows::by_id(tx.conn, id)? else {
+        return Ok(Deletion::Unknown);
+    };
+    if job.progress.state.is_running() {
+        return Ok(Deletion::Running(Box::new(job)));
+    }
+    if job.progress.state == JobState::Queued {
+        let cancelled = transition::apply(&job, &Event::Cancel, now)?;
+        change::write(tx, &job, &cancelled, now)?;
+        job = cancelled;
+    }
+    forget(tx, job.seq, job.progress.state)?;
+    shrink(tx.conn)?;
+    Ok(Deletion::Forgotten(Box::new(job)))
+}
+
+fn forget(tx: &mut Tx<'_>, seq: i64, state: JobState) -> Result<(), StoreError> {
+    tx.conn
+        .prepare_cached(FORGET)?
+        .execute(named_params! {":seq": seq})?;
+    tx.moved(Some(state), None);
+    Ok(())
+}
+
 fn forget_jobs(tx: &mut Tx<'_>, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
     let ended: Vec<(i64, String)> = pairs(tx.conn, ENDED, before, limit)?;
     let mut gone = 0_u64;
@@ -53,10 +86,7 @@ fn forget_jobs(tx: &mut Tx<'_>, before: Timestamp, limit: u32) -> Result<u64, St
         let state: JobState = state
             .parse()
             .map_err(|error| StoreError::Damaged(format!("job at {seq}: {error}")))?;
-        tx.conn
-            .prepare_cached(FORGET)?
-            .execute(named_params! {":seq": seq})?;
-        tx.moved(Some(state), None);
+        forget(tx, seq, state)?;
         gone = gone.saturating_add(1);
     }
     Ok(gone)

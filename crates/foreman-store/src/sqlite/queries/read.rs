@@ -1,17 +1,21 @@
 //! Reads, none of which holds its snapshot longer than it takes.
 
 use bytes::Bytes;
-use foreman_job::{JobId, JobState, RunnerKey, Timestamp};
+use foreman_job::{Job, JobId, JobState, RunnerKey, Timestamp};
 use rusqlite::{Connection, OptionalExtension, named_params};
 
-use super::{answer as answers, clock};
+use super::{answer as answers, clock, journal};
+use crate::log::{self, Span};
 use crate::sqlite::rows;
-use crate::{QueueCounts, StoreError, StoredAnswer, StoredRequest};
+use crate::{LogPage, QueueCounts, StoreError, StoredAnswer, StoredRequest};
 
 const REQUEST: &str = "\
 SELECT headers, body
 FROM job_requests
 WHERE seq = :seq";
+
+const HAS_REQUEST: &str = "\
+SELECT EXISTS (SELECT 1 FROM job_requests WHERE seq = :seq)";
 
 pub(super) const HAS_READY: &str = "\
 SELECT EXISTS (
@@ -64,11 +68,39 @@ pub(in crate::sqlite) fn answer(
 ) -> Result<Option<StoredAnswer>, StoreError> {
     let snapshot = conn.unchecked_transaction()?;
     let found = match rows::by_id(&snapshot, id)? {
-        Some(job) => answers::read(&snapshot, job.seq, job.usage)?,
+        Some(job) => answers::read(&snapshot, &job)?,
         None => None,
     };
     snapshot.finish()?;
     Ok(found)
+}
+
+/// Reads a part of the log of a job, all of it from one snapshot.
+pub(in crate::sqlite) fn events(
+    conn: &Connection,
+    id: JobId,
+    span: Span,
+) -> Result<Option<LogPage>, StoreError> {
+    let snapshot = conn.unchecked_transaction()?;
+    let found = match rows::by_id(&snapshot, id)? {
+        Some(job) => Some(page(&snapshot, job, span)?),
+        None => None,
+    };
+    snapshot.finish()?;
+    Ok(found)
+}
+
+fn page(conn: &Connection, job: Job, span: Span) -> Result<LogPage, StoreError> {
+    let seq = job.seq;
+    let end = journal::end(conn, seq)?;
+    let has_request = conn
+        .prepare_cached(HAS_REQUEST)?
+        .query_row(named_params! {":seq": seq}, |row| row.get::<_, bool>(0))?;
+    let is_emptied = end.is_empty() && answers::read_head(conn, seq)?.is_some();
+    let written = journal::read(conn, seq, span)?;
+    let mut page = log::page(job, span, end.n, written);
+    page.pruned = !has_request || is_emptied;
+    Ok(page)
 }
 
 /// Tells whether a ready job waits for a runner.

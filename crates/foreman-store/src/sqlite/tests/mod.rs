@@ -1,5 +1,6 @@
 //! The suite of all stores, and what only this one promises.
 
+mod backup;
 mod damage;
 mod full;
 mod group;
@@ -19,8 +20,8 @@ use tempfile::TempDir;
 use super::*;
 use crate::contract::Subject;
 use crate::{
-    AnswerHead, ClaimRequest, Claimed, NewJob, Outcome, QueueStore, Settlement, StoredAnswer,
-    StoredRequest,
+    AnswerHead, Answered, ClaimRequest, Claimed, LogEvent, NewJob, Outcome, QueueStore, RunLog,
+    Settlement, StoredRequest,
 };
 
 /// A database in a directory of its own.
@@ -86,12 +87,15 @@ fn job(number: u64, body: usize) -> NewJob {
         priority: Priority::Normal,
         caller: None,
         created_at: Timestamp::from_millis(1),
+        not_before: None,
         expires_at: None,
         request: StoredRequest {
             headers: Vec::new(),
             body: vec![b'x'; body].into(),
         },
         idempotency: None,
+        retry_of: None,
+        metadata: None,
     }
 }
 
@@ -99,6 +103,8 @@ fn wish() -> ClaimRequest {
     ClaimRequest {
         slot: 0,
         resident: Vec::new(),
+        paused: Vec::new(),
+        aged_before: None,
         now: Timestamp::from_millis(2),
         choose: Arc::new(|heads: &QueueHeads| {
             Some(foreman_job::Choice {
@@ -118,13 +124,16 @@ fn done(claimed: &Claimed) -> Settlement {
         seq: claimed.job.seq,
         epoch: claimed.job.progress.epoch,
         now: Timestamp::from_millis(3),
+        log: Some(RunLog {
+            first: claimed.next_event,
+            events: vec![LogEvent::Chunk(b"{}".as_slice().into())],
+        }),
         outcome: Outcome::Done {
-            answer: StoredAnswer {
+            answer: Answered {
                 head: AnswerHead {
                     status: 200,
                     headers: Vec::new(),
                 },
-                chunks: vec![b"{}".as_slice().into()],
                 usage: None,
             },
         },

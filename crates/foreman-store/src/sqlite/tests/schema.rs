@@ -125,7 +125,7 @@ async fn changes_that_the_life_cycle_does_not_know_are_refused() {
     let left: i64 = conn
         .query_row(
             "SELECT (SELECT count(*) FROM job_requests WHERE seq = 1)
-                  + (SELECT count(*) FROM job_answers) + (SELECT count(*) FROM job_chunks)
+                  + (SELECT count(*) FROM job_answers) + (SELECT count(*) FROM job_events)
                   + (SELECT count(*) FROM job_bodies)",
             [],
             |row| row.get(0),

@@ -1,10 +1,11 @@
 //! One transaction for a group of commands.
 
-use foreman_job::JobState;
+use foreman_job::{Job, JobState};
 use rusqlite::Connection;
 
 use super::command::{Command, Ran};
 use super::intake::Room;
+use crate::depth::{Group, Move};
 use crate::sqlite::error::{Class, class};
 use crate::{QueueCounts, StoreError};
 
@@ -14,6 +15,8 @@ pub(in crate::sqlite) struct Tx<'c> {
     pub(in crate::sqlite) conn: &'c Connection,
     /// The counts as they will be after the commit.
     pub(in crate::sqlite) counts: QueueCounts,
+    /// What came into the queue and left it, so far.
+    moves: Vec<Move>,
     room: Room,
     /// Whether the intake has refused the command that runs.
     refused: bool,
@@ -24,6 +27,7 @@ impl<'c> Tx<'c> {
         Self {
             conn,
             counts,
+            moves: Vec::new(),
             room,
             refused: false,
         }
@@ -49,9 +53,33 @@ impl<'c> Tx<'c> {
         }
     }
 
+    /// Notes that a job came into the queue or left it.
+    pub(in crate::sqlite) fn queue_moved(&mut self, change: Move) {
+        self.moves.push(change);
+    }
+
+    /// Counts a change of a job.
+    pub(in crate::sqlite) fn changed(&mut self, before: &Job, after: &Job) {
+        let (from, to) = (before.progress.state, after.progress.state);
+        self.moved(Some(from), Some(to));
+        match (from == JobState::Queued, to == JobState::Queued) {
+            (true, false) => self.queue_moved(Move::Out(Group::of(before))),
+            (false, true) => self.queue_moved(Move::In(Group::of(after))),
+            (true, true) | (false, false) => {}
+        }
+    }
+
     pub(super) const fn was_refused(&self) -> bool {
         self.refused
     }
+}
+
+/// What a transaction did to the queue.
+#[derive(Debug)]
+pub(super) struct Changes {
+    /// The counts afterwards.
+    pub(super) counts: QueueCounts,
+    pub(super) moves: Vec<Move>,
 }
 
 /// Why a transaction did not simply commit.
@@ -67,15 +95,15 @@ pub(super) enum Fault {
     Unknown(String),
 }
 
-/// Runs the commands and commits; returns the counts afterwards.
+/// Runs the commands and commits; returns what that did to the queue.
 ///
 /// After an error the transaction is over.
-pub(super) fn run(tx: Tx<'_>, commands: &mut [Box<dyn Command>]) -> Result<QueueCounts, Fault> {
+pub(super) fn run(tx: Tx<'_>, commands: &mut [Box<dyn Command>]) -> Result<Changes, Fault> {
     let conn = tx.conn;
     let outcome = begin(conn).and_then(|()| {
-        let counts = run_all(tx, commands)?;
+        let changes = run_all(tx, commands)?;
         commit(conn)?;
-        Ok(counts)
+        Ok(changes)
     });
     if outcome.is_err() {
         end(conn);
@@ -92,9 +120,9 @@ pub(super) fn end(conn: &Connection) {
     }
 }
 
-fn run_all(mut tx: Tx<'_>, commands: &mut [Box<dyn Command>]) -> Result<QueueCounts, Fault> {
+fn run_all(mut tx: Tx<'_>, commands: &mut [Box<dyn Command>]) -> Result<Changes, Fault> {
     for command in commands {
-        let before = tx.counts;
+        let (before, moves) = (tx.counts, tx.moves.len());
         execute(tx.conn, "SAVEPOINT command").map_err(|error| undone(&error))?;
         tx.refused = false;
         let ran = command.run(&mut tx);
@@ -108,10 +136,14 @@ fn run_all(mut tx: Tx<'_>, commands: &mut [Box<dyn Command>]) -> Result<QueueCou
         if ran == Ran::Refused {
             execute(tx.conn, "ROLLBACK TO command").map_err(|error| undone(&error))?;
             tx.counts = before;
+            tx.moves.truncate(moves);
         }
         execute(tx.conn, "RELEASE command").map_err(|error| undone(&error))?;
     }
-    Ok(tx.counts)
+    Ok(Changes {
+        counts: tx.counts,
+        moves: tx.moves,
+    })
 }
 
 fn begin(conn: &Connection) -> Result<(), Fault> {
@@ -187,7 +219,7 @@ mod tests {
         }
 
         let tx = Tx::new(&conn, QueueCounts::default(), Room::endless());
-        let outcome = run(tx, &mut group).map(|counts| counts.queued);
+        let outcome = run(tx, &mut group).map(|changes| changes.counts.queued);
 
         assert!(conn.is_autocommit(), "the transaction is over");
         let mut statement = conn.prepare("SELECT n FROM t ORDER BY n").unwrap();

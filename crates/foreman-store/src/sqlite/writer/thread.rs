@@ -9,12 +9,13 @@ use rusqlite::Connection;
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
-use super::batch::{self, Fault, Tx};
+use super::batch::{self, Changes, Fault, Tx};
 use super::command::{Command, Durability, Refusal};
 use super::intake::Intake;
+use crate::depth::Depths;
 use crate::sqlite::files::{Identity, LockFile, Place};
 use crate::sqlite::{CLEAN_STOP, StoreStats, Synchronous, connection, queries};
-use crate::{QueueCounts, StoreError, StoreHealth};
+use crate::{Depth, QueueCounts, StoreError, StoreHealth};
 
 /// Commands of one group: a commit is shared by many, and none waits long for the others.
 const GROUP: usize = 256;
@@ -44,6 +45,7 @@ enum Round {
 #[derive(Debug)]
 pub(in crate::sqlite) struct Shared {
     counts: Mutex<QueueCounts>,
+    depths: Mutex<Depths>,
     stats: Mutex<StoreStats>,
     health: watch::Sender<StoreHealth>,
 }
@@ -68,9 +70,10 @@ pub(in crate::sqlite) struct Writer {
 }
 
 impl Shared {
-    pub(in crate::sqlite) fn new(counts: QueueCounts) -> Self {
+    pub(in crate::sqlite) fn new(counts: QueueCounts, depths: Depths) -> Self {
         Self {
             counts: Mutex::new(counts),
+            depths: Mutex::new(depths),
             stats: Mutex::new(StoreStats::default()),
             health: watch::Sender::new(StoreHealth::Ok),
         }
@@ -78,6 +81,17 @@ impl Shared {
 
     pub(in crate::sqlite) fn counts(&self) -> QueueCounts {
         *lock(&self.counts)
+    }
+
+    pub(in crate::sqlite) fn depths(&self) -> Vec<Depth> {
+        lock(&self.depths).list()
+    }
+
+    /// Notes what a commit did to the queue.
+    fn changed(&self, changes: Changes) {
+        let mut depths = lock(&self.depths);
+        changes.moves.into_iter().for_each(|it| depths.apply(it));
+        *lock(&self.counts) = changes.counts;
     }
 
     pub(in crate::sqlite) fn stats(&self) -> StoreStats {
@@ -132,16 +146,7 @@ impl Shared {
     }
 
     fn committed(&self, group: usize, level: Synchronous, took: Duration) {
-        let group = u64::try_from(group).unwrap_or(u64::MAX);
-        let mut stats = lock(&self.stats);
-        stats.commits = stats.commits.saturating_add(1);
-        if level == Synchronous::Full {
-            stats.synced_commits = stats.synced_commits.saturating_add(1);
-        }
-        stats.commands = stats.commands.saturating_add(group);
-        stats.largest_group = stats.largest_group.max(group);
-        stats.commit_time = stats.commit_time.saturating_add(took);
-        stats.last_commit_time = took;
+        lock(&self.stats).committed(group, level, took);
     }
 }
 
@@ -205,9 +210,9 @@ impl Writer {
         self.shared.tell_intake(self.intake.closed());
         let since = Instant::now();
         let tx = Tx::new(&self.conn, self.shared.counts(), room);
-        let counts = batch::run(tx, group)?;
+        let changes = batch::run(tx, group)?;
         self.shared.committed(group.len(), level, since.elapsed());
-        *lock(&self.shared.counts) = counts;
+        self.shared.changed(changes);
         self.dirty = true;
         Ok(())
     }

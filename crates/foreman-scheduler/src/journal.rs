@@ -1,0 +1,118 @@
+//! The log of a running job, kept while it runs for those who follow it.
+//!
+//! The events of a run follow from its output: that it loads, that the answer began, each chunk. So
+//! nothing is noted twice, and what was not appended before the end is appended with it.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use foreman_job::JobState;
+use foreman_store::{Claimed, LogEvent, RunLog, StoreError};
+use tracing::warn;
+
+use crate::live::LiveJob;
+use crate::worker::Worker;
+
+/// How long an event waits for others before they are made durable together.
+const INTERVAL: Duration = Duration::from_millis(50);
+
+/// So many bytes do not wait.
+const ENOUGH: u64 = 8 * 1024;
+
+/// Pause after the store could not keep the log.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// The states that are logged before the first chunk.
+const STATES: [JobState; 2] = [JobState::Loading, JobState::Working];
+
+impl LiveJob {
+    /// Returns the number of events of the present run so far.
+    fn events(&self) -> usize {
+        let states = if self.is_working() { STATES.len() } else { 1 };
+        states.saturating_add(self.spool.count())
+    }
+
+    /// Returns the events of the present run from one on.
+    fn events_from(&self, first: usize) -> Vec<LogEvent> {
+        let is_working = self.is_working();
+        let states = STATES
+            .iter()
+            .filter(|it| is_working || **it != JobState::Working);
+        let mut events: Vec<_> = states.skip(first).copied().map(LogEvent::State).collect();
+        let chunks = self.spool.chunks_from(first.saturating_sub(STATES.len()));
+        if is_working {
+            events.extend(chunks.into_iter().map(LogEvent::Chunk));
+        }
+        events
+    }
+}
+
+impl Worker {
+    /// Appends to the log what a run does, as it does it, once somebody wants to know.
+    pub(crate) async fn keep_log(&self, claimed: &Claimed, live: &LiveJob) -> ! {
+        let mut kept = 0;
+        loop {
+            if !live.is_kept() {
+                self.shared.watchers.until_followed(live.id).await;
+            }
+            live.spool.until(|| live.events() > kept).await;
+            let enough = live.spool.size().saturating_add(ENOUGH);
+            let grown = live.spool.until(|| live.spool.size() >= enough);
+            // Both ends are right: it is only a question of how many go together.
+            let _waited = tokio::time::timeout(INTERVAL, grown).await;
+            let log = RunLog {
+                first: claimed.next_event.saturating_add(number(kept)),
+                events: live.events_from(kept),
+            };
+            kept = kept.saturating_add(self.append(claimed, log).await);
+        }
+    }
+
+    /// Appends events, and returns how many of them are durable now.
+    async fn append(&self, claimed: &Claimed, log: RunLog) -> usize {
+        let count = log.events.len();
+        let job = &claimed.job;
+        let epoch = job.progress.epoch;
+        match self.shared.store.append_events(job.seq, epoch, log).await {
+            Ok(_) => {
+                self.shared.watchers.tell(job.id);
+                count
+            }
+            // The run was replaced; its settlement will learn that too.
+            Err(StoreError::Lost(_)) => std::future::pending().await,
+            Err(error) => {
+                warn!(job = %job.id, %error, "cannot keep the log of the run; trying again");
+                tokio::time::sleep(PAUSE).await;
+                0
+            }
+        }
+    }
+
+    /// Puts together the whole log of a run, with what was held back of its answer; none where
+    /// bodies are not kept.
+    pub(crate) fn run_log(
+        &self,
+        claimed: &Claimed,
+        live: &LiveJob,
+        last: Option<&Bytes>,
+    ) -> Option<RunLog> {
+        if self.config.retain_bodies.is_zero() {
+            return None;
+        }
+        let mut events = live.events_from(0);
+        if let Some(last) = last {
+            if events.len() < STATES.len() {
+                events.push(LogEvent::State(JobState::Working));
+            }
+            events.push(LogEvent::Chunk(last.clone()));
+        }
+        Some(RunLog {
+            first: claimed.next_event,
+            events,
+        })
+    }
+}
+
+fn number(count: usize) -> u64 {
+    u64::try_from(count).unwrap_or(u64::MAX)
+}

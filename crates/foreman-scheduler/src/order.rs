@@ -1,0 +1,138 @@
+//! What the worker remembers to decide what runs next, and the wish that it sends to the store.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use foreman_job::{Choice, Job, QueueHeads, RunnerKey, Timestamp};
+use foreman_store::{Choose, ClaimRequest};
+use tokio::time::Instant;
+
+use crate::Metrics;
+use crate::handle::Shared;
+use crate::policy::{self, Bounds, Moment, RecentUse};
+
+/// The memory of the order.
+#[derive(Debug)]
+pub(crate) struct Order {
+    bounds: Bounds,
+    /// The start of the clock that recent use is measured by.
+    since: Instant,
+    recent_use: Arc<Mutex<RecentUse>>,
+    /// The runner that is drained, and since when.
+    drain: Option<(RunnerKey, Instant)>,
+}
+
+/// What a claim is made with.
+#[derive(Debug)]
+pub(crate) struct Situation {
+    pub(crate) slot: u32,
+    /// The resident runners, the one of the last job first.
+    pub(crate) resident: Vec<RunnerKey>,
+    /// The weights of paused runners.
+    pub(crate) paused: Vec<String>,
+    pub(crate) now: Timestamp,
+}
+
+impl Order {
+    pub(crate) fn new(max_wait: Duration) -> Self {
+        Self {
+            bounds: Bounds::new(max_wait),
+            since: Instant::now(),
+            recent_use: Arc::default(),
+            drain: None,
+        }
+    }
+
+    /// Makes the wish to claim what the policy chooses.
+    pub(crate) fn wish(
+        &self,
+        situation: Situation,
+        shared: &Arc<Shared>,
+        metrics: &Metrics,
+    ) -> ClaimRequest {
+        let Situation {
+            slot,
+            resident,
+            paused,
+            now,
+        } = situation;
+        ClaimRequest {
+            slot,
+            resident,
+            paused,
+            aged_before: self.bounds.aged_before(now),
+            now,
+            choose: self.choose(now, Arc::clone(shared), metrics.clone()),
+        }
+    }
+
+    /// The policy as the store calls it.
+    fn choose(&self, now: Timestamp, shared: Arc<Shared>, metrics: Metrics) -> Choose {
+        let bounds = self.bounds;
+        let elapsed = self.since.elapsed();
+        let drained_for = self.drained_for();
+        let recent_use = Arc::clone(&self.recent_use);
+        Arc::new(move |heads| {
+            let choice = decide(heads, &bounds, &recent_use, (now, elapsed, drained_for));
+            let chosen = policy::chosen(heads, &choice)?;
+            // It may have been paused since the wish was made.
+            if shared.pauses.covers(&chosen.runner) {
+                return None;
+            }
+            if chosen.runner != heads.oldest.runner {
+                metrics.avoided_swap();
+            }
+            Some(choice)
+        })
+    }
+
+    /// Notes that a job is about to run.
+    pub(crate) fn begins(&mut self, job: &Job) {
+        let goes_on = self
+            .drain
+            .as_ref()
+            .is_some_and(|(runner, _)| *runner == job.runner);
+        if !goes_on {
+            self.drain = Some((job.runner.clone(), Instant::now()));
+        }
+    }
+
+    /// Notes how long a job ran, without the load of its model.
+    pub(crate) fn ran(&self, job: &Job, took: Duration) {
+        let elapsed = self.since.elapsed();
+        lock(&self.recent_use).charge(job.caller.as_deref(), took, elapsed);
+    }
+
+    fn drained_for(&self) -> Duration {
+        self.drain
+            .as_ref()
+            .map_or(Duration::ZERO, |(_, since)| since.elapsed())
+    }
+}
+
+/// Asks the policy, and notes beside whom the chosen job's caller was picked.
+fn decide(
+    heads: &QueueHeads,
+    bounds: &Bounds,
+    recent_use: &Mutex<RecentUse>,
+    (now, elapsed, drained_for): (Timestamp, Duration, Duration),
+) -> Choice {
+    let mut recent_use = lock(recent_use);
+    let moment = Moment {
+        now,
+        elapsed,
+        drained_for,
+        recent_use: &recent_use,
+    };
+    let choice = policy::choose(heads, bounds, &moment);
+    if let Some(chosen) = policy::chosen(heads, &choice) {
+        let beside = heads.callers.iter().chain(&heads.aged);
+        let beside: Vec<_> = beside.map(|head| head.caller.as_deref()).collect();
+        recent_use.picked(chosen.caller.as_deref(), &beside, elapsed);
+    }
+    choice
+}
+
+fn lock(recent_use: &Mutex<RecentUse>) -> MutexGuard<'_, RecentUse> {
+    recent_use.lock().unwrap_or_else(PoisonError::into_inner)
+}

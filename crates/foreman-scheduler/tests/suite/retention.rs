@@ -1,0 +1,70 @@
+//! What is forgotten, and when.
+
+use std::time::Duration;
+
+use foreman_job::JobState;
+use foreman_ollama::{FakeOllama, FakeReply};
+use foreman_scheduler::{NewRequest, SchedulerConfig};
+use foreman_store::QueueStore;
+
+use crate::rig::*;
+
+/// Keeps no bodies at all.
+async fn forgetful() -> Rig {
+    let config = SchedulerConfig {
+        retain_bodies: Duration::ZERO,
+        ..config()
+    };
+    let rig = Rig::with(FakeOllama::new(), config).await;
+    rig.fake.on("/api/chat", echo);
+    rig
+}
+
+#[tokio::test(start_paused = true)]
+async fn bodies_that_are_not_kept_are_forgotten_with_the_last_byte() {
+    let rig = forgetful().await;
+    let ticket = rig.submit(chat("a", "hi")).await;
+    let id = ticket.id();
+
+    assert!(text(ticket).await.contains("hi"));
+    settle_down().await;
+
+    assert_eq!(rig.store.request(id).await.unwrap(), None);
+    assert_eq!(rig.store.answer(id).await.unwrap(), None);
+    assert_eq!(rig.job(id).await.progress.state, JobState::Done);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_never_ran_leaves_no_request_behind() {
+    let rig = forgetful().await;
+    rig.fake.queue("/api/chat", FakeReply::ndjson(&[]).hang());
+    let _running = rig.submit(chat("a", "one")).await;
+    let cancelled = rig.submit(chat("a", "two")).await.id();
+    let expired = NewRequest {
+        expires_in: Some(Duration::from_millis(5)),
+        ..chat("a", "three")
+    };
+    let expired = rig.submit(expired).await;
+
+    rig.handle.cancel(cancelled).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(10)).await;
+
+    for id in [cancelled, expired.id()] {
+        assert!(rig.job(id).await.progress.state.is_terminal());
+        assert_eq!(rig.store.request(id).await.unwrap(), None);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn bodies_that_are_kept_for_a_while_are_there_meanwhile() {
+    let rig = Rig::start().await;
+    rig.fake.on("/api/chat", echo);
+    let ticket = rig.submit(chat("a", "hi")).await;
+    let id = ticket.id();
+
+    text(ticket).await;
+    tokio::time::sleep(Duration::from_mins(5)).await;
+
+    assert!(rig.store.request(id).await.unwrap().is_some());
+    assert!(rig.store.answer(id).await.unwrap().is_some());
+}

@@ -1,0 +1,258 @@
+//! Submitting jobs: one, or many at once.
+
+use bytes::Bytes;
+use std::future::poll_fn;
+use std::task::Poll;
+
+use foreman_job::Endpoint;
+use foreman_ollama::{
+    Rejection, RequestHead, RequestKind, Shape, forwardable_headers, unknown_model,
+};
+use foreman_scheduler::{Detached, NewRequest, WhenCallerLeaves, api_of, runner_key, to_stored};
+use foreman_store::IdempotencyKey;
+use futures_util::future::{join_all, maybe_done};
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
+use tokio::task::unconstrained;
+
+use super::object;
+use super::submission::{Inner, Said, Submission};
+use crate::app::{App, Call};
+use crate::auth::Caller;
+use crate::error::ApiError;
+use crate::fault::Fault;
+use crate::request::{self, Limits};
+use crate::response::{self, Response};
+use crate::routes::wish::{self, NoJob, Place};
+use crate::shape;
+use crate::terms::Terms;
+
+const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+const PATH: &str = "/foreman/v1/jobs";
+
+/// How many submissions are in a body, and how they are told apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    One,
+    Array,
+    Lines,
+}
+
+/// What many submissions have in common.
+struct Batch<'a> {
+    caller: &'a Caller,
+    headers: &'a HeaderMap,
+    key: Option<String>,
+}
+
+/// Makes each submission of a body a job.
+pub(super) async fn answer(call: Call) -> Result<Response, ApiError> {
+    let app = &call.app;
+    let (head, body) = call.request.into_parts();
+    let terms = Terms::read(&head.headers, &call.caller)?;
+    let limits = Limits {
+        size: app.config.max_body,
+        idle: app.config.body_idle_timeout,
+    };
+    let body = request::read(body, limits, &call.wishes).await?;
+    let batch = Batch {
+        caller: &call.caller,
+        headers: &head.headers,
+        key: terms.idempotency_key,
+    };
+    match form(&head.headers, &body) {
+        Form::One => {
+            let submission = batch.submission(0, &body)?;
+            let made = one(app, call.caller.name.as_deref(), submission).await?;
+            Ok(submitted(app, made).await)
+        }
+        Form::Array => {
+            let items: Vec<&RawValue> = serde_json::from_slice(&body).map_err(|_| {
+                ApiError::new(Fault::BadRequest, "expected a JSON array of objects")
+            })?;
+            let items = items.into_iter().map(|item| item.get().as_bytes());
+            let results = many(app, &batch, items).await?;
+            let text = format!("[{}]", results.join(","));
+            Ok(response::json(202, text))
+        }
+        Form::Lines => {
+            let lines = body.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
+            let items = lines.filter(|line| !line.is_empty());
+            let mut text = many(app, &batch, items).await?.join("\n");
+            text.push('\n');
+            Ok(response::text(202, "application/x-ndjson", text))
+        }
+    }
+}
+
+/// Makes one submission a job, on behalf of a caller.
+pub(super) async fn one(
+    app: &App,
+    caller: Option<&str>,
+    submission: Submission,
+) -> Result<Detached, ApiError> {
+    let wish = check(app, &submission.inner).await?;
+    accept(app, job(app, caller, submission, wish)).await
+}
+
+/// Answers with what became of one submission.
+pub(crate) async fn submitted(app: &App, made: Detached) -> Response {
+    let status = if made.is_new { 202 } else { 200 };
+    let mut response = object::made(app, status, made.job).await;
+    if !made.is_new {
+        let replayed = HeaderValue::from_static("true");
+        response.headers_mut().insert(REPLAYED, replayed);
+    }
+    response
+}
+
+/// Makes each item a job, and returns what became of each, in their order.
+async fn many(
+    app: &App,
+    batch: &Batch<'_>,
+    items: impl Iterator<Item = &[u8]>,
+) -> Result<Vec<String>, ApiError> {
+    let items = items.enumerate();
+    let checked = items.map(async |(index, item)| {
+        let submission = batch.submission(index, item)?;
+        let wish = check(app, &submission.inner).await?;
+        Ok::<_, ApiError>(job(app, batch.caller.name.as_deref(), submission, wish))
+    });
+    let checked = join_all(checked).await;
+    if checked.is_empty() {
+        return Err(ApiError::new(Fault::BadRequest, "nothing was submitted"));
+    }
+    let accepted = checked.into_iter().map(async |job| accept(app, job?).await);
+    let mut results = Vec::new();
+    for result in begun_in_order(accepted).await {
+        results.push(match result {
+            Ok(made) => object::text(&object::describe(app, made.job).await),
+            Err(error) => error.body(Shape::Ollama),
+        });
+    }
+    Ok(results)
+}
+
+/// Begins with each future in turn, so that jobs are queued in their order, and waits for all of
+/// them together, so that they are committed together.
+async fn begun_in_order<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output> {
+    let mut begun: Vec<_> = futures.map(|it| Box::pin(maybe_done(it))).collect();
+    let first_look = poll_fn(|context| {
+        for future in &mut begun {
+            let _done = future.as_mut().poll(context);
+        }
+        Poll::Ready(())
+    });
+    // Otherwise the runtime would make some of a great many wait, and others go before them.
+    unconstrained(first_look).await;
+    join_all(begun.iter_mut().map(|it| it.as_mut())).await;
+    let ended = begun.iter_mut();
+    ended.filter_map(|it| it.as_mut().take_output()).collect()
+}
+
+impl Batch<'_> {
+    fn submission(&self, index: usize, item: &[u8]) -> Result<Submission, ApiError> {
+        let said = Said::read(item)?;
+        let idempotency = self.key.as_ref().map(|key| IdempotencyKey {
+            scope: match &self.caller.name {
+                Some(name) => format!("{PATH} {name}"),
+                None => PATH.to_owned(),
+            },
+            // Each of many has a key of its own, which no header can spell.
+            key: match index {
+                0 => key.clone(),
+                more => format!("{key}\n{more}"),
+            },
+            request_hash: Sha256::digest(item).into(),
+        });
+        Ok(Submission {
+            max_queued: self.caller.max_queued,
+            priority: self.caller.priority(said.priority),
+            not_before: said.not_before,
+            expires_in: said.expires_in,
+            metadata: said.metadata,
+            retry_of: None,
+            idempotency,
+            inner: Inner::new(said.endpoint, self.headers, said.request),
+        })
+    }
+}
+
+/// Finds out whether the target can do a request as a job.
+async fn check(app: &App, inner: &Inner) -> Result<RequestHead, ApiError> {
+    let Inner {
+        endpoint,
+        headers,
+        body,
+    } = inner;
+    let is_form = wish::is_form(headers);
+    if *endpoint == Endpoint::V1AudioTranscriptions && !is_form {
+        let message = "this endpoint takes a form: send it there, with Prefer: respond-async";
+        return Err(ApiError::new(Fault::NotAJob, message));
+    }
+    let wish = wish::read(app, *endpoint, headers, body).await;
+    let wish = wish.map_err(|no_job| match no_job {
+        NoJob::Refused(rejection) => refused(*rejection),
+        NoJob::Elsewhere => elsewhere(),
+    })?;
+    if wish.kind == RequestKind::Unload {
+        let message = "unloading a model is no job: send it to the endpoint itself";
+        return Err(ApiError::new(Fault::NotAJob, message));
+    }
+    match wish::place(app, &wish.name).await {
+        Place::Here => Ok(wish),
+        Place::Elsewhere => Err(elsewhere()),
+        Place::Nowhere => Err(refused(unknown_model(api_of(*endpoint), &wish.model))),
+    }
+}
+
+fn elsewhere() -> ApiError {
+    let message = "a model that runs elsewhere does not wait for the target: \
+                   send it to the endpoint itself";
+    ApiError::new(Fault::NotAJob, message)
+}
+
+/// Says in the target's own words why it would refuse a request.
+fn refused(rejection: Rejection) -> ApiError {
+    ApiError::new(Fault::Refused(rejection.status), rejection.message)
+}
+
+fn job(app: &App, caller: Option<&str>, submission: Submission, wish: RequestHead) -> NewRequest {
+    let runner = runner_key(&app.inventory.snapshot(), &wish.name, &wish.load_options);
+    let Submission { inner, .. } = submission;
+    NewRequest {
+        endpoint: inner.endpoint,
+        model: wish.model,
+        runner,
+        priority: submission.priority,
+        caller: caller.map(str::to_owned),
+        not_before: submission.not_before,
+        expires_in: submission.expires_in,
+        when_caller_leaves: WhenCallerLeaves::Finish,
+        headers: to_stored(&forwardable_headers(&inner.headers)),
+        body: inner.body,
+        idempotency: submission.idempotency,
+        retry_of: submission.retry_of,
+        metadata: submission.metadata,
+        resendable: None,
+        max_queued: submission.max_queued,
+    }
+}
+
+async fn accept(app: &App, job: NewRequest) -> Result<Detached, ApiError> {
+    let made = app.scheduler.submit_detached(job).await;
+    made.map_err(|error| ApiError::refused(&error, |backlog| app.retry_after(backlog)))
+}
+
+fn form(headers: &HeaderMap, body: &Bytes) -> Form {
+    let content_type = headers.get(header::CONTENT_TYPE);
+    let content_type = content_type.and_then(|value| value.to_str().ok());
+    if content_type.is_some_and(shape::is_lines) {
+        Form::Lines
+    } else if body.trim_ascii_start().starts_with(b"[") {
+        Form::Array
+    } else {
+        Form::One
+    }
+}

@@ -1,0 +1,307 @@
+//! Reads the heads of the ready queue: a few index probes, whatever its length.
+
+use foreman_job::{HeadJob, Priority, QueueHeads, RunnerKey, Timestamp};
+use rusqlite::{Connection, OptionalExtension, Params, Row, named_params};
+
+use crate::{ClaimRequest, StoreError};
+
+// The conditions are spelled as in the partial indexes, or SQLite would not use them. What has
+// expired since the last look at the clock is passed over, and failed at the next one.
+pub(super) const OLDEST: &str = "\
+SELECT seq, priority, runner, caller, created_at
+FROM jobs
+WHERE state = 'queued' AND retry_at IS NULL AND (expires_at IS NULL OR expires_at > :now)
+ORDER BY priority, seq
+LIMIT 1";
+
+pub(super) const OF_CLASS: &str = "\
+SELECT seq, priority, runner, caller, created_at
+FROM jobs
+WHERE state = 'queued' AND retry_at IS NULL AND (expires_at IS NULL OR expires_at > :now)
+  AND priority = :priority
+ORDER BY seq
+LIMIT 1";
+
+pub(super) const OF_RUNNER: &str = "\
+SELECT seq, priority, runner, caller, created_at
+FROM jobs
+WHERE state = 'queued' AND retry_at IS NULL AND (expires_at IS NULL OR expires_at > :now)
+  AND runner = :runner AND priority = :priority
+ORDER BY seq
+LIMIT 1";
+
+/// The same of one caller. Those without a name are one.
+pub(super) const OF_RUNNER_AND_CALLER: &str = "\
+SELECT seq, priority, runner, caller, created_at
+FROM jobs
+WHERE state = 'queued' AND retry_at IS NULL AND (expires_at IS NULL OR expires_at > :now)
+  AND runner = :runner AND priority = :priority AND caller IS :caller
+ORDER BY seq
+LIMIT 1";
+
+/// The head of the next caller by name: with it the callers are found without their jobs.
+pub(super) const OF_RUNNER_AND_NEXT: &str = "\
+SELECT seq, priority, runner, caller, created_at
+FROM jobs
+WHERE state = 'queued' AND retry_at IS NULL AND (expires_at IS NULL OR expires_at > :now)
+  AND runner = :runner AND priority = :priority AND caller > :caller
+ORDER BY caller, seq
+LIMIT 1";
+
+pub(super) const OF_CLASS_AND_CALLER: &str = "\
+SELECT seq, priority, runner, caller, created_at
+FROM jobs
+WHERE state = 'queued' AND retry_at IS NULL AND (expires_at IS NULL OR expires_at > :now)
+  AND priority = :priority AND caller IS :caller
+ORDER BY seq
+LIMIT 1";
+
+pub(super) const OF_CLASS_AND_NEXT: &str = "\
+SELECT seq, priority, runner, caller, created_at
+FROM jobs
+WHERE state = 'queued' AND retry_at IS NULL AND (expires_at IS NULL OR expires_at > :now)
+  AND priority = :priority AND caller > :caller
+ORDER BY caller, seq
+LIMIT 1";
+
+pub(super) const NEXT_RUNNER: &str = "\
+SELECT runner
+FROM jobs
+WHERE state = 'queued' AND retry_at IS NULL AND runner > :runner
+ORDER BY runner
+LIMIT 1";
+
+/// Reads the heads; none when no job may be claimed.
+pub(super) fn heads(
+    conn: &Connection,
+    wish: &ClaimRequest,
+) -> Result<Option<QueueHeads>, StoreError> {
+    let look = Look::new(conn, wish)?;
+    let Some(oldest) = look.oldest()? else {
+        return Ok(None);
+    };
+    let class = oldest.priority;
+    let mut resident = Vec::with_capacity(wish.resident.len());
+    for runner in &wish.resident {
+        if !wish.is_paused(runner) {
+            resident.extend(look.of_runner(runner, class)?);
+        }
+    }
+    let drain = resident.first().unwrap_or(&oldest);
+    let is_aged = wish
+        .aged_before
+        .is_some_and(|before| oldest.created_at <= before);
+    Ok(Some(QueueHeads {
+        callers: look.callers_of(&drain.runner, class)?,
+        aged: if is_aged {
+            look.aged(class)?
+        } else {
+            Vec::new()
+        },
+        overtaken: look.overtaken(class)?,
+        oldest,
+        resident,
+    }))
+}
+
+/// Finds all runners that ready jobs need, in the order of their keys.
+pub(super) fn runners(conn: &Connection) -> Result<Vec<RunnerKey>, StoreError> {
+    let mut statement = conn.prepare_cached(NEXT_RUNNER)?;
+    let mut runners = Vec::new();
+    let mut last = String::new();
+    loop {
+        let next = statement
+            .query_row(named_params! {":runner": last}, |row| row.get(0))
+            .optional()?;
+        let Some(next) = next else {
+            return Ok(runners);
+        };
+        last = next;
+        runners.push(RunnerKey::from_stored(last.clone()));
+    }
+}
+
+/// Reads the oldest ready job of a class and a runner.
+pub(super) fn of_runner(
+    conn: &Connection,
+    runner: &RunnerKey,
+    class: Priority,
+    now: Timestamp,
+) -> Result<Option<HeadJob>, StoreError> {
+    let params = named_params! {
+        ":now": now.as_millis(),
+        ":runner": runner.as_str(),
+        ":priority": class.rank(),
+    };
+    one(conn, OF_RUNNER, params)
+}
+
+/// One look at the queue.
+struct Look<'a> {
+    conn: &'a Connection,
+    wish: &'a ClaimRequest,
+    /// The runners that are not paused; looked for only where some are.
+    open: Vec<RunnerKey>,
+}
+
+impl<'a> Look<'a> {
+    fn new(conn: &'a Connection, wish: &'a ClaimRequest) -> Result<Self, StoreError> {
+        let mut open = Vec::new();
+        if !wish.paused.is_empty() {
+            open = runners(conn)?;
+            open.retain(|runner| !wish.is_paused(runner));
+        }
+        Ok(Self { conn, wish, open })
+    }
+
+    fn oldest(&self) -> Result<Option<HeadJob>, StoreError> {
+        let params = named_params! {":now": self.now()};
+        let oldest = one(self.conn, OLDEST, params)?;
+        match oldest {
+            Some(head) if self.wish.is_paused(&head.runner) => self.oldest_open(),
+            oldest => Ok(oldest),
+        }
+    }
+
+    /// Reads the oldest of the best class beside paused runners: some probes for each other runner.
+    fn oldest_open(&self) -> Result<Option<HeadJob>, StoreError> {
+        for class in Priority::ALL {
+            let mut oldest: Option<HeadJob> = None;
+            for runner in &self.open {
+                oldest = older(oldest, self.of_runner(runner, class)?);
+            }
+            if oldest.is_some() {
+                return Ok(oldest);
+            }
+        }
+        Ok(None)
+    }
+
+    fn of_runner(
+        &self,
+        runner: &RunnerKey,
+        class: Priority,
+    ) -> Result<Option<HeadJob>, StoreError> {
+        of_runner(self.conn, runner, class, self.wish.now)
+    }
+
+    fn callers_of(&self, runner: &RunnerKey, class: Priority) -> Result<Vec<HeadJob>, StoreError> {
+        let unnamed = self.of_runner_and_caller(runner, class, None)?;
+        let mut heads: Vec<HeadJob> = unnamed.into_iter().collect();
+        let mut last = String::new();
+        loop {
+            let params = named_params! {
+                ":now": self.now(),
+                ":runner": runner.as_str(),
+                ":priority": class.rank(),
+                ":caller": last,
+            };
+            let Some(head) = one(self.conn, OF_RUNNER_AND_NEXT, params)? else {
+                return Ok(heads);
+            };
+            last = head.caller.clone().unwrap_or_default();
+            heads.push(head);
+        }
+    }
+
+    fn of_runner_and_caller(
+        &self,
+        runner: &RunnerKey,
+        class: Priority,
+        caller: Option<&str>,
+    ) -> Result<Option<HeadJob>, StoreError> {
+        let params = named_params! {
+            ":now": self.now(),
+            ":runner": runner.as_str(),
+            ":priority": class.rank(),
+            ":caller": caller,
+        };
+        one(self.conn, OF_RUNNER_AND_CALLER, params)
+    }
+
+    /// Reads the oldest ready job of each caller, where it is past the age bound.
+    fn aged(&self, class: Priority) -> Result<Vec<HeadJob>, StoreError> {
+        let mut heads = Vec::new();
+        let params = named_params! {
+            ":now": self.now(),
+            ":priority": class.rank(),
+            ":caller": None::<String>,
+        };
+        if let Some(head) = one(self.conn, OF_CLASS_AND_CALLER, params)? {
+            heads.extend(self.open_of_caller(head)?);
+        }
+        let mut last = String::new();
+        loop {
+            let params = named_params! {
+                ":now": self.now(),
+                ":priority": class.rank(),
+                ":caller": last,
+            };
+            let Some(head) = one(self.conn, OF_CLASS_AND_NEXT, params)? else {
+                break;
+            };
+            last = head.caller.clone().unwrap_or_default();
+            heads.extend(self.open_of_caller(head)?);
+        }
+        let before = self.wish.aged_before;
+        heads.retain(|head| before.is_some_and(|before| head.created_at <= before));
+        Ok(heads)
+    }
+
+    /// Returns the head of a caller, or its oldest job for another runner where that is paused.
+    fn open_of_caller(&self, head: HeadJob) -> Result<Option<HeadJob>, StoreError> {
+        if !self.wish.is_paused(&head.runner) {
+            return Ok(Some(head));
+        }
+        let mut oldest = None;
+        for runner in &self.open {
+            let caller = head.caller.as_deref();
+            let found = self.of_runner_and_caller(runner, head.priority, caller)?;
+            oldest = older(oldest, found);
+        }
+        Ok(oldest)
+    }
+
+    /// Reads the place of the oldest ready job of the lower classes.
+    fn overtaken(&self, class: Priority) -> Result<Option<i64>, StoreError> {
+        let mut oldest = None;
+        for lower in Priority::ALL.into_iter().filter(|it| *it > class) {
+            let params = named_params! {":now": self.now(), ":priority": lower.rank()};
+            let head = one(self.conn, OF_CLASS, params)?;
+            oldest = older(
+                oldest,
+                head.filter(|head| !self.wish.is_paused(&head.runner)),
+            );
+        }
+        Ok(oldest.map(|head: HeadJob| head.seq))
+    }
+
+    const fn now(&self) -> i64 {
+        self.wish.now.as_millis()
+    }
+}
+
+fn older(left: Option<HeadJob>, right: Option<HeadJob>) -> Option<HeadJob> {
+    left.into_iter().chain(right).min_by_key(|head| head.seq)
+}
+
+fn one(conn: &Connection, sql: &str, params: impl Params) -> Result<Option<HeadJob>, StoreError> {
+    let found = conn
+        .prepare_cached(sql)?
+        .query_row(params, head)
+        .optional()?;
+    Ok(found)
+}
+
+fn head(row: &Row<'_>) -> rusqlite::Result<HeadJob> {
+    let rank: i64 = row.get(1)?;
+    let priority =
+        Priority::from_rank(rank).ok_or(rusqlite::Error::IntegralValueOutOfRange(1, rank))?;
+    Ok(HeadJob {
+        seq: row.get(0)?,
+        priority,
+        runner: RunnerKey::from_stored(row.get(2)?),
+        caller: row.get(3)?,
+        created_at: Timestamp::from_millis(row.get(4)?),
+    })
+}

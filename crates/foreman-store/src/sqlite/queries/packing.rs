@@ -1,0 +1,132 @@
+//! Events as rows: exact chunk boundaries at little cost per chunk.
+
+use bytes::Bytes;
+use foreman_job::JobState;
+use serde_json::Value;
+
+use crate::{LogEvent, StoreError};
+
+/// A row takes chunks up to this size; a longer one gets a row of its own.
+const ROW_BYTES: usize = 32 * 1024;
+
+const RESET: &str = "reset";
+
+/// Several events one after the other: what each is, and the bytes of those that are chunks.
+#[derive(Debug, Default)]
+pub(super) struct Packed {
+    kinds: Vec<Value>,
+    pub(super) data: Vec<u8>,
+}
+
+impl Packed {
+    pub(super) fn events(&self) -> u64 {
+        u64::try_from(self.kinds.len()).unwrap_or(u64::MAX)
+    }
+
+    pub(super) fn kinds(&self) -> Result<String, StoreError> {
+        serde_json::to_string(&self.kinds).map_err(|error| StoreError::Database(Box::new(error)))
+    }
+}
+
+/// Puts events into rows. An end is no event of a run, and left out.
+pub(super) fn pack(events: &[LogEvent]) -> Vec<Packed> {
+    let mut packed = Vec::new();
+    let mut row = Packed::default();
+    for event in events {
+        match event {
+            LogEvent::State(state) => row.kinds.push(Value::from(state.as_str())),
+            LogEvent::Reset => row.kinds.push(Value::from(RESET)),
+            LogEvent::Chunk(chunk) => {
+                let is_full = row.data.len().saturating_add(chunk.len()) > ROW_BYTES;
+                if !row.data.is_empty() && is_full {
+                    packed.push(std::mem::take(&mut row));
+                }
+                row.kinds.push(Value::from(chunk.len()));
+                row.data.extend_from_slice(chunk);
+            }
+            LogEvent::End { .. } => {}
+        }
+    }
+    if !row.kinds.is_empty() {
+        packed.push(row);
+    }
+    packed
+}
+
+/// Takes a row apart.
+pub(super) fn unpack(kinds: &str, data: Vec<u8>) -> Result<Vec<LogEvent>, StoreError> {
+    let kinds: Vec<Value> = serde_json::from_str(kinds).map_err(|_| damaged())?;
+    let mut data = Bytes::from(data);
+    let events = kinds
+        .iter()
+        .map(|kind| event(kind, &mut data).ok_or_else(damaged))
+        .collect::<Result<Vec<_>, _>>()?;
+    if data.is_empty() {
+        Ok(events)
+    } else {
+        Err(damaged())
+    }
+}
+
+fn event(kind: &Value, data: &mut Bytes) -> Option<LogEvent> {
+    if let Some(text) = kind.as_str() {
+        return if text == RESET {
+            Some(LogEvent::Reset)
+        } else {
+            text.parse::<JobState>().ok().map(LogEvent::State)
+        };
+    }
+    let length = usize::try_from(kind.as_u64()?).ok()?;
+    (length <= data.len()).then(|| LogEvent::Chunk(data.split_to(length)))
+}
+
+fn damaged() -> StoreError {
+    StoreError::Damaged("events of a log do not add up".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn event() -> impl Strategy<Value = LogEvent> {
+        prop_oneof![
+            1 => Just(LogEvent::Reset),
+            2 => prop::sample::select(vec![JobState::Queued, JobState::Loading, JobState::Working])
+                .prop_map(LogEvent::State),
+            8 => prop_oneof![0..40_usize, 0..70_000_usize].prop_map(|size| {
+                LogEvent::Chunk(Bytes::from(vec![u8::try_from(size % 251).unwrap(); size]))
+            }),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn boundaries_survive_packing(events in prop::collection::vec(event(), 0..20)) {
+            let mut back = Vec::new();
+            for row in pack(&events) {
+                back.append(&mut unpack(&row.kinds().unwrap(), row.data).unwrap());
+            }
+
+            prop_assert_eq!(back, events);
+        }
+    }
+
+    #[test]
+    fn what_does_not_add_up_is_damage() {
+        for kinds in [
+            "[3]",
+            "[5]",
+            "[2,3]",
+            "4",
+            "[-1]",
+            "[4,\"gone\"]",
+            "[4,null]",
+        ] {
+            let outcome = unpack(kinds, b"four".to_vec());
+
+            assert!(matches!(outcome, Err(StoreError::Damaged(_))), "{kinds}");
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! `foreman jobs retry`: submits the requests of ended jobs again.
+
+use foreman_job::JobId;
+use http::Method;
+
+use super::{JOBS, one_failed};
+use crate::commands::{CommandError, Form};
+use crate::exit::Exit;
+use crate::remote::{JobView, Remote};
+use crate::screen::Console;
+
+pub(super) async fn retry(
+    ids: &[JobId],
+    remote: &Remote,
+    console: &mut Console<'_, '_>,
+) -> Result<Exit, CommandError> {
+    let mut exit = Exit::Ok;
+    for id in ids {
+        let path = format!("{JOBS}/{id}/retry");
+        let job = match remote.send(Method::POST, &path, None).await {
+            Ok(job) => job.unwrap_or_default(),
+            Err(error) => {
+                exit = one_failed(error, console)?;
+                continue;
+            }
+        };
+        match console.form {
+            Form::Json => console.json(&job)?,
+            Form::Table => {
+                let job: JobView = remote.shape(job)?;
+                // The new id alone, so that it can be passed on.
+                console.line(&job.id)?;
+            }
+        }
+    }
+    Ok(exit)
+}
