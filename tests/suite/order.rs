@@ -77,8 +77,8 @@ fn shuffled(count: usize) -> Vec<usize> {
     let mut numbers: Vec<usize> = (0..count).collect();
     for last in (1..count).rev() {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        let number = usize::try_from(state).unwrap();
-        numbers.swap(last, number % (last + 1));
+        let other = usize::try_from(state).unwrap() % (last + 1);
+        numbers.swap(last, other);
     }
     numbers
 }

@@ -23,18 +23,20 @@ pub struct HeadJob {
 ///
 /// A few index probes fill it, whatever the length of the queue. Jobs of paused runners are in none
 /// of them.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct QueueHeads {
     /// The oldest ready job of the best class.
     pub oldest: HeadJob,
     /// The oldest ready job of that class for each resident runner that has one.
     pub resident: Vec<HeadJob>,
-    /// The oldest ready job of each caller for the runner that goes on: that of the first of
-    /// `resident`, or else of `oldest`.
+    /// For the runner that goes on, that of the first of `resident` or else of `oldest`: the oldest
+    /// ready jobs of the callers that have used least. Several only where they have used as much.
     pub callers: Vec<HeadJob>,
-    /// The oldest ready job of each caller, whatever its runner, where that has waited to the age
-    /// bound; empty when `oldest` has not.
+    /// Of the callers whose oldest ready job, whatever its runner, has waited to the age bound:
+    /// those jobs of the ones that have used least. Empty when `oldest` has not waited as long.
     pub aged: Vec<HeadJob>,
+    /// What that caller of the class has used who has used most.
+    pub most_used: f64,
     /// The place of the oldest ready job of the lower classes.
     pub overtaken: Option<i64>,
 }

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use foreman_job::{Choice, Job, QueueHeads, RunnerKey, Timestamp};
-use foreman_store::{Choose, ClaimRequest};
+use foreman_store::{Choose, ClaimRequest, Used};
 use tokio::time::Instant;
 
 use crate::Metrics;
@@ -61,9 +61,17 @@ impl Order {
             resident,
             paused,
             aged_before: self.bounds.aged_before(now),
+            used: self.used(),
             now,
             choose: self.choose(now, Arc::clone(shared), metrics.clone()),
         }
+    }
+
+    /// What each caller has used, as the store asks for it.
+    fn used(&self) -> Used {
+        let elapsed = self.since.elapsed();
+        let recent_use = Arc::clone(&self.recent_use);
+        Arc::new(move |caller| lock(&recent_use).of(caller, elapsed))
     }
 
     /// The policy as the store calls it.
@@ -110,7 +118,7 @@ impl Order {
     }
 }
 
-/// Asks the policy, and notes beside whom the chosen job's caller was picked.
+/// Asks the policy, and notes that the chosen job's caller was picked.
 fn decide(
     heads: &QueueHeads,
     bounds: &Bounds,
@@ -126,9 +134,7 @@ fn decide(
     };
     let choice = policy::choose(heads, bounds, &moment);
     if let Some(chosen) = policy::chosen(heads, &choice) {
-        let beside = heads.callers.iter().chain(&heads.aged);
-        let beside: Vec<_> = beside.map(|head| head.caller.as_deref()).collect();
-        recent_use.picked(chosen.caller.as_deref(), &beside, elapsed);
+        recent_use.picked(chosen.caller.as_deref(), heads.most_used, elapsed);
     }
     choice
 }

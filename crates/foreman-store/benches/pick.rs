@@ -57,12 +57,19 @@ fn job(number: u64) -> NewJob {
     }
 }
 
+/// What a caller has used: each something else.
+fn used(caller: Option<&str>) -> f64 {
+    let number = caller.and_then(|name| name.rsplit('-').next()?.parse().ok());
+    number.unwrap_or_default()
+}
+
 fn wish(choose: Choose) -> ClaimRequest {
     ClaimRequest {
         slot: 0,
         resident: vec![runner(RUNNERS - 1), runner(7)],
         paused: Vec::new(),
         aged_before: None,
+        used: Arc::new(used),
         now: NOW,
         choose,
     }

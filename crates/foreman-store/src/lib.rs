@@ -62,6 +62,7 @@
 //!         resident: Vec::new(),
 //!         paused: Vec::new(),
 //!         aged_before: None,
+//!         used: Arc::new(|_| 0.0),
 //!         now,
 //!         choose: Arc::new(|heads: &QueueHeads| {
 //!             Some(Choice {
@@ -114,5 +115,5 @@ pub use store::QueueStore;
 pub use types::{
     Accepted, AnswerHead, Answered, Choose, ClaimRequest, Claimed, Due, Headers, IdempotencyKey,
     NewJob, Outcome, Purge, Purged, QueueCounts, Recovery, Settlement, Standing, StoreHealth,
-    StoredAnswer, StoredRequest, Withdrawal,
+    StoredAnswer, StoredRequest, Used, Withdrawal,
 };

@@ -20,6 +20,9 @@ pub type Headers = Vec<(String, String)>;
 /// It runs within the transaction of the claim, so what it chooses is still there.
 pub type Choose = Arc<dyn Fn(&QueueHeads) -> Option<Choice> + Send + Sync>;
 
+/// Tells how much a caller has used the target lately, in whatever unit; never less than nothing.
+pub type Used = Arc<dyn Fn(Option<&str>) -> f64 + Send + Sync>;
+
 /// A request to be made durable as a job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewJob {
@@ -94,6 +97,8 @@ pub struct ClaimRequest {
     pub paused: Vec<String>,
     /// Jobs that were accepted then or earlier are past the age bound.
     pub aged_before: Option<Timestamp>,
+    /// What each caller has used.
+    pub used: Used,
     /// The time to note.
     pub now: Timestamp,
     /// The policy.

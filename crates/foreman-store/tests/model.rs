@@ -7,7 +7,7 @@
 )]
 
 use std::fs;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -38,6 +38,7 @@ enum Op {
     Claim {
         slot: u32,
         resident: Vec<u8>,
+        paused: Option<u8>,
     },
     Start {
         job: usize,
@@ -78,7 +79,8 @@ fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
         6 => (0..3_u8, 0..3_usize, prop::option::weighted(0.3, (0..3_u8, 0..2_u8)), prop::option::weighted(0.3, 0..30_i64))
             .prop_map(|(model, priority, key, expires_in)| Op::Accept { model, priority, key, expires_in }),
-        6 => (0..SLOTS, prop::collection::vec(0..3_u8, 0..3)).prop_map(|(slot, resident)| Op::Claim { slot, resident }),
+        6 => (0..SLOTS, prop::collection::vec(0..3_u8, 0..3), prop::option::weighted(0.2, 0..3_u8))
+            .prop_map(|(slot, resident, paused)| Op::Claim { slot, resident, paused }),
         3 => (any::<prop::sample::Index>(), prop::bool::weighted(0.1)).prop_map(|(job, late)| Op::Start { job: job.index(20), late }),
         8 => (0..20_usize, prop::bool::weighted(0.1), 0..7_usize, prop::bool::weighted(0.9)).prop_map(|(job, late, outcome, logged)| Op::Settle { job, late, outcome, logged }),
         4 => (0..20_usize, prop::bool::weighted(0.1), 1..6_u64, 0..4_usize).prop_map(|(job, late, first, events)| Op::Append { job, late, first, events }),
@@ -139,7 +141,11 @@ impl Pair {
                 key,
                 expires_in,
             } => self.accept(model, priority, key, expires_in).await,
-            Op::Claim { slot, resident } => self.claim(slot, &resident).await,
+            Op::Claim {
+                slot,
+                resident,
+                paused,
+            } => self.claim(slot, &resident, paused).await,
             Op::Start { job, late } => self.start(job, late).await,
             Op::Append {
                 job,
@@ -171,13 +177,7 @@ impl Pair {
                     self.system().purge(purge).await,
                 );
             }
-            Op::Note { value } => {
-                let value = Bytes::from(vec![value; 3]);
-                same(
-                    self.model.save_note("note", value.clone()).await,
-                    self.system().save_note("note", value).await,
-                );
-            }
+            Op::Note { value } => self.note(Bytes::from(vec![value; 3])).await,
             Op::Crash => {
                 self.dir = image(&self.dir);
                 self.reopen().await;
@@ -203,7 +203,7 @@ impl Pair {
             model: format!("m{model}"),
             runner: runner(model),
             priority: Priority::ALL[priority],
-            caller: key.map(|_| "somebody".to_owned()),
+            caller: [None, Some("ann"), Some("bob")][number / 2 % 3].map(str::to_owned),
             created_at: self.at(0),
             not_before: (number % 5 == 4).then(|| self.at(20)),
             expires_at: expires_in.map(|after| self.at(after)),
@@ -226,19 +226,31 @@ impl Pair {
         );
     }
 
-    async fn claim(&self, slot: u32, resident: &[u8]) {
+    async fn note(&self, value: Bytes) {
+        same(
+            self.model.save_note("note", value.clone()).await,
+            self.system().save_note("note", value).await,
+        );
+    }
+
+    async fn claim(&self, slot: u32, resident: &[u8], paused: Option<u8>) {
+        let seen = Arc::default();
         let request = ClaimRequest {
             slot,
             resident: resident.iter().map(|model| runner(*model)).collect(),
-            paused: Vec::new(),
-            aged_before: None,
+            paused: paused.iter().map(|model| format!("m{model}")).collect(),
+            aged_before: Some(self.at(-20)),
+            used: Arc::new(|caller| if caller == Some("ann") { 2.0 } else { 1.0 }),
             now: self.at(0),
-            choose: drain(),
+            choose: watched(&seen),
         };
         same(
             self.model.claim(request.clone()).await,
             self.system().claim(request).await,
         );
+        if let [model, system] = seen.lock().unwrap().as_slice() {
+            assert_eq!(model, system);
+        }
     }
 
     async fn start(&self, job: usize, late: bool) {
@@ -358,6 +370,7 @@ impl Pair {
     /// All that can be read is the same, and holds what always holds.
     async fn check(&self) {
         assert_eq!(self.model.counts(), self.system().counts());
+        assert_eq!(self.model.depths(), self.system().depths());
         same(
             self.model.oldest_queued().await,
             self.system().oldest_queued().await,
@@ -388,28 +401,36 @@ impl Pair {
                     .is_some_and(|job| job.progress.state.is_running()),
             );
             assert_eq!(job, self.system().job(*id).await.unwrap());
-            same(
-                self.model.request(*id).await,
-                self.system().request(*id).await,
-            );
-            same(
-                self.model.events(*id, 0, 4).await,
-                self.system().events(*id, 0, 4).await,
-            );
-            same(
-                self.model.events(*id, 3, 100).await,
-                self.system().events(*id, 3, 100).await,
-            );
-            same(
-                self.model.answer(*id).await,
-                self.system().answer(*id).await,
-            );
+            self.check_job(*id, job.as_ref()).await;
         }
         assert!(running <= SLOTS);
         assert_eq!(
             u64::from(running),
             self.model.counts().of(JobState::Loading) + self.model.counts().of(JobState::Working)
         );
+    }
+
+    /// What belongs to one job is the same.
+    async fn check_job(&self, id: JobId, job: Option<&Job>) {
+        if let Some(job) = job {
+            same(
+                self.model.standing(job, self.at(0)).await,
+                self.system().standing(job, self.at(0)).await,
+            );
+        }
+        same(
+            self.model.request(id).await,
+            self.system().request(id).await,
+        );
+        same(
+            self.model.events(id, 0, 4).await,
+            self.system().events(id, 0, 4).await,
+        );
+        same(
+            self.model.events(id, 3, 100).await,
+            self.system().events(id, 3, 100).await,
+        );
+        same(self.model.answer(id).await, self.system().answer(id).await);
     }
 }
 
@@ -465,9 +486,12 @@ fn run_log(first: u64, events: usize) -> RunLog {
     }
 }
 
-fn drain() -> Choose {
-    Arc::new(|heads: &QueueHeads| {
-        let head = heads.resident.first().unwrap_or(&heads.oldest);
+/// Takes the first of the drain's callers, and keeps what it was shown.
+fn watched(seen: &Arc<Mutex<Vec<QueueHeads>>>) -> Choose {
+    let seen = Arc::clone(seen);
+    Arc::new(move |heads: &QueueHeads| {
+        seen.lock().unwrap().push(heads.clone());
+        let head = heads.callers.first().unwrap_or(&heads.oldest);
         Some(Choice {
             seq: head.seq,
             reason: PickReason::Resident,

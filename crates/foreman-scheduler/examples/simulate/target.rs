@@ -116,10 +116,8 @@ impl Target<'_> {
         };
         let choice = choose(&heads, bounds, &moment);
         let head = chosen(&heads, &choice)?;
-        let beside = heads.callers.iter().chain(&heads.aged);
-        let beside: Vec<_> = beside.map(|it| it.caller.as_deref()).collect();
-        self.recent_use
-            .picked(head.caller.as_deref(), &beside, self.now);
+        let caller = head.caller.as_deref();
+        self.recent_use.picked(caller, heads.most_used, self.now);
         usize::try_from(choice.seq).ok()
     }
 
@@ -144,14 +142,20 @@ impl Target<'_> {
         }
         let mut of_drain = of_class.clone();
         of_drain.retain(|it| it.runner == drain);
+        let used = of_class.iter().map(|it| self.used(it));
         let lower = all.iter().filter(|head| head.priority > class);
         Some(QueueHeads {
             callers: first_of_callers(&of_drain),
             aged,
+            most_used: used.fold(0.0, f64::max),
             overtaken: lower.map(|head| head.seq).min(),
             oldest,
             resident,
         })
+    }
+
+    fn used(&self, head: &HeadJob) -> f64 {
+        self.recent_use.of(head.caller.as_deref(), self.now)
     }
 
     fn head(&self, place: usize) -> Option<HeadJob> {

@@ -22,11 +22,12 @@ const REMEMBERED: usize = 4096;
 /// All callers without a name are one. Times are those of a monotonic clock, from any start.
 #[derive(Debug, Clone, Default)]
 pub struct RecentUse {
-    callers: BTreeMap<Option<String>, Used>,
+    unnamed: Used,
+    named: BTreeMap<String, Used>,
 }
 
 /// What a caller had used at a time, in seconds.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 struct Used {
     seconds: f64,
     at: Duration,
@@ -35,9 +36,10 @@ struct Used {
 impl RecentUse {
     /// Returns what counts of a caller's use, in seconds.
     pub fn of(&self, caller: Option<&str>, now: Duration) -> f64 {
-        // Borrowing the key would need a key type of its own; names are short.
-        let key = caller.map(str::to_owned);
-        self.callers.get(&key).map_or(0.0, |used| used.left(now))
+        match caller {
+            None => self.unnamed.left(now),
+            Some(name) => self.named.get(name).map_or(0.0, |used| used.left(now)),
+        }
     }
 
     /// Adds the time that a job of the caller ran, without the load of its model: that served
@@ -47,14 +49,10 @@ impl RecentUse {
         self.set(caller, Used { seconds, at: now });
     }
 
-    /// Notes that the caller was picked while others waited beside it: what it is better off than
-    /// the busiest of them is bounded.
-    pub fn picked(&mut self, caller: Option<&str>, beside: &[Option<&str>], now: Duration) {
-        let busiest = beside
-            .iter()
-            .map(|other| self.of(*other, now))
-            .fold(0.0, f64::max);
-        let least = busiest - CREDIT.as_secs_f64();
+    /// Notes that the caller was picked while another waited that has used `most`: what it is
+    /// better off is bounded.
+    pub fn picked(&mut self, caller: Option<&str>, most: f64, now: Duration) {
+        let least = most - CREDIT.as_secs_f64();
         if self.of(caller, now) < least {
             let seconds = least;
             self.set(caller, Used { seconds, at: now });
@@ -62,18 +60,22 @@ impl RecentUse {
     }
 
     fn set(&mut self, caller: Option<&str>, used: Used) {
-        self.callers.insert(caller.map(str::to_owned), used);
-        if self.callers.len() > REMEMBERED {
+        let Some(name) = caller else {
+            self.unnamed = used;
+            return;
+        };
+        self.named.insert(name.to_owned(), used);
+        if self.named.len() > REMEMBERED {
             self.forget(used.at);
         }
     }
 
     /// Forgets the half that has used least.
     fn forget(&mut self, now: Duration) {
-        let mut left: Vec<f64> = self.callers.values().map(|used| used.left(now)).collect();
+        let mut left: Vec<f64> = self.named.values().map(|used| used.left(now)).collect();
         left.sort_by(f64::total_cmp);
         let middle = left.get(left.len() / 2).copied().unwrap_or_default();
-        self.callers.retain(|_, used| used.left(now) > middle);
+        self.named.retain(|_, used| used.left(now) > middle);
     }
 }
 
@@ -122,8 +124,8 @@ mod tests {
         let mut used = RecentUse::default();
         used.charge(Some("busy"), at(500), at(0));
 
-        used.picked(Some("back"), &[Some("busy"), Some("back")], at(0));
-        used.picked(Some("busy"), &[Some("back")], at(0));
+        used.picked(Some("back"), used.of(Some("busy"), at(0)), at(0));
+        used.picked(Some("busy"), used.of(Some("back"), at(0)), at(0));
 
         assert!(close(used.of(Some("back"), at(0)), 440.0));
         assert!(close(used.of(Some("busy"), at(0)), 500.0));
@@ -137,7 +139,7 @@ mod tests {
             used.charge(Some(&format!("caller {number}")), at(1), at(number));
         }
 
-        assert!(used.callers.len() <= REMEMBERED);
+        assert!(used.named.len() <= REMEMBERED);
         assert!(used.of(Some("caller 19999"), at(20_000)) > 0.0);
     }
 }

@@ -54,6 +54,7 @@ fn case(jobs: &[HeadJob], resident: &[&str]) -> Case {
             resident,
             callers,
             aged: first_of_callers(jobs),
+            most_used: 0.0,
             overtaken: None,
         },
         bounds: Bounds::new(MINUTE),

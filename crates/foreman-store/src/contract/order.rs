@@ -13,10 +13,10 @@ use foreman_job::{Priority, QueueHeads};
 
 use super::Subject;
 use super::words::{accept, asking, at, claim_any, done, read, retry, runner, settle, wish};
-use crate::{ClaimRequest, Depth, NewJob, QueueStore};
+use crate::{ClaimRequest, Depth, NewJob, QueueStore, Used};
 
-/// Of the runner that goes on, each caller's oldest job is shown.
-pub async fn the_policy_sees_each_caller_of_the_drain(subject: &impl Subject) {
+/// Of the runner that goes on, the oldest jobs of the callers that have used least are shown.
+pub async fn the_policy_sees_the_callers_whose_turn_it_is(subject: &impl Subject) {
     let store = subject.open();
     let mut places = Vec::new();
     for (model, caller) in [
@@ -29,18 +29,52 @@ pub async fn the_policy_sees_each_caller_of_the_drain(subject: &impl Subject) {
     ] {
         places.push(accept(&*store, of(caller, asking(model, 1))).await);
     }
+    let mut seen = Vec::new();
 
-    let drained = heads(&*store, resident("a")).await.expect("jobs are ready");
-    let begun = heads(&*store, wish(2)).await.expect("jobs are ready");
+    for used in [[0.0, 0.0, 0.0], [1.0, 0.5, 0.5], [1.0, 2.0, 3.0]] {
+        let wish = |wish| ClaimRequest {
+            used: usage(used),
+            ..wish
+        };
+        let drained = heads(&*store, wish(resident("a"))).await;
+        let begun = heads(&*store, wish(super::words::wish(2))).await;
+        for heads in [drained, begun] {
+            let heads = heads.expect("jobs are ready");
+            let most = used.into_iter().fold(0.0, f64::max);
+            assert!((heads.most_used - most).abs() < f64::EPSILON);
+            assert_eq!((heads.aged, heads.overtaken), (Vec::new(), None));
+            seen.push(heads.callers.iter().map(|it| it.seq).collect::<Vec<i64>>());
+        }
+    }
 
-    let seqs = |heads: &QueueHeads| -> Vec<i64> { heads.callers.iter().map(|it| it.seq).collect() };
-    assert_eq!(Some(seqs(&drained)), pick(&places, &[2, 3, 1]));
-    assert_eq!(Some(seqs(&begun)), pick(&places, &[0]));
-    assert_eq!((drained.aged, drained.overtaken), (Vec::new(), None));
+    let expected = [&[2, 3, 1][..], &[0], &[3, 1], &[0], &[2], &[0]];
+    let expected = expected.map(|wanted| pick(&places, wanted));
+    assert_eq!(seen.into_iter().map(Some).collect::<Vec<_>>(), expected);
 }
 
-/// Past the age bound the oldest job of each caller is shown, whatever its runner.
-pub async fn the_policy_sees_the_aged_job_of_each_caller(subject: &impl Subject) {
+/// A caller whose jobs all rest has no turn.
+pub async fn a_caller_whose_jobs_rest_is_passed_over(subject: &impl Subject) {
+    let store = subject.open();
+    let scheduled = NewJob {
+        not_before: Some(at(1000)),
+        ..of(Some("ann"), asking("a", 1))
+    };
+    accept(&*store, scheduled).await;
+    let ready = accept(&*store, of(Some("bob"), asking("a", 1))).await;
+    let wish = ClaimRequest {
+        used: usage([0.0, 1.0, 2.0]),
+        ..resident("a")
+    };
+
+    let heads = heads(&*store, wish).await.expect("a job is ready");
+
+    let callers: Vec<i64> = heads.callers.iter().map(|it| it.seq).collect();
+    assert_eq!(callers, [ready]);
+}
+
+/// Past the age bound the oldest jobs of the callers that have used least are shown, whatever
+/// their runners.
+pub async fn the_policy_sees_the_aged_jobs_of_callers(subject: &impl Subject) {
     let store = subject.open();
     let mut places = Vec::new();
     for (model, caller, created_at) in [
@@ -53,16 +87,25 @@ pub async fn the_policy_sees_the_aged_job_of_each_caller(subject: &impl Subject)
     }
     let mut seen = Vec::new();
 
-    for before in [9, 10, 40, 50] {
+    for (before, used) in [
+        (9, [0.0; 3]),
+        (10, [0.0; 3]),
+        (40, [0.0; 3]),
+        (50, [0.0; 3]),
+        (40, [1.0, 2.0, 0.0]),
+        (50, [1.0, 2.0, 0.0]),
+    ] {
         let request = ClaimRequest {
             aged_before: Some(at(before)),
+            used: usage(used),
             ..resident("a")
         };
         let heads = heads(&*store, request).await.expect("jobs are ready");
         seen.push(heads.aged.iter().map(|it| it.seq).collect::<Vec<i64>>());
     }
 
-    let expected = [&[][..], &[0], &[1, 0], &[1, 0, 3]].map(|wanted| pick(&places, wanted));
+    let expected = [&[][..], &[0], &[1, 0], &[1, 0, 3], &[1], &[3]];
+    let expected = expected.map(|wanted| pick(&places, wanted));
     assert_eq!(seen.into_iter().map(Some).collect::<Vec<_>>(), expected);
 }
 
@@ -192,6 +235,15 @@ fn resident(model: &str) -> ClaimRequest {
         resident: vec![runner(model)],
         ..wish(2)
     }
+}
+
+/// What nobody, `ann` and `bob` have used.
+fn usage([unnamed, ann, bob]: [f64; 3]) -> Used {
+    Arc::new(move |caller| match caller {
+        None => unnamed,
+        Some("ann") => ann,
+        Some(_) => bob,
+    })
 }
 
 fn counted(store: &dyn QueueStore) -> Vec<Depth> {

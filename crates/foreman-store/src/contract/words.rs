@@ -104,6 +104,7 @@ pub(super) fn wish(now: i64) -> ClaimRequest {
         resident: Vec::new(),
         paused: Vec::new(),
         aged_before: None,
+        used: Arc::new(|_| 0.0),
         now: at(now),
         choose: oldest(),
     }

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use foreman_job::{HeadJob, Job, QueueHeads};
+use foreman_job::{HeadJob, Job, Priority, QueueHeads};
 
 use crate::ClaimRequest;
 
 /// Finds the heads among the ready jobs, which are in the order of acceptance.
-pub(super) fn heads(ready: &[&Job], wish: &ClaimRequest) -> Option<QueueHeads> {
+///
+/// `queued` are those that rest, too.
+pub(super) fn heads(queued: &[&Job], ready: &[&Job], wish: &ClaimRequest) -> Option<QueueHeads> {
     let open: Vec<HeadJob> = ready
         .iter()
         .filter(|job| !wish.is_paused(&job.runner))
@@ -31,15 +33,19 @@ pub(super) fn heads(ready: &[&Job], wish: &ClaimRequest) -> Option<QueueHeads> {
     if is_aged(&oldest) {
         aged = of_each_caller(&of_class);
         aged.retain(is_aged);
+        keep_least(&mut aged, wish);
     }
     let of_drain: Vec<&HeadJob> = of_class
         .iter()
         .copied()
         .filter(|it| it.runner == drain)
         .collect();
+    let mut callers = of_each_caller(&of_drain);
+    keep_least(&mut callers, wish);
     Some(QueueHeads {
-        callers: of_each_caller(&of_drain),
+        callers,
         aged,
+        most_used: most_used(queued, class, wish),
         overtaken: overtaken(ready, wish, &oldest),
         oldest,
         resident,
@@ -53,6 +59,20 @@ fn of_each_caller(heads: &[&HeadJob]) -> Vec<HeadJob> {
         first.entry(&head.caller).or_insert(*head);
     }
     first.into_values().cloned().collect()
+}
+
+/// Keeps the heads of the callers that have used least.
+fn keep_least(heads: &mut Vec<HeadJob>, wish: &ClaimRequest) {
+    let used = |head: &HeadJob| (wish.used)(head.caller.as_deref());
+    let least = heads.iter().map(used).fold(f64::INFINITY, f64::min);
+    heads.retain(|head| used(head) <= least);
+}
+
+fn most_used(queued: &[&Job], class: Priority, wish: &ClaimRequest) -> f64 {
+    let of_class = queued.iter().filter(|job| job.priority == class);
+    of_class
+        .map(|job| (wish.used)(job.caller.as_deref()))
+        .fold(0.0, f64::max)
 }
 
 /// Returns the first of each runner, the oldest first.

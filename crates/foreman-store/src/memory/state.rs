@@ -71,7 +71,8 @@ impl State {
             return Err(StoreError::Database(Box::new(SlotTaken(wish.slot))));
         }
         let ready: Vec<&Job> = self.ready(wish.now).collect();
-        let Some(heads) = heads::heads(&ready, wish) else {
+        let queued: Vec<&Job> = self.queued().collect();
+        let Some(heads) = heads::heads(&queued, &ready, wish) else {
             return Ok(None);
         };
         let Some(choice) = (wish.choose)(&heads) else {

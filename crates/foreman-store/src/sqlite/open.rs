@@ -62,6 +62,7 @@ pub(super) fn open(config: &SqliteConfig) -> Result<(WriteLane, ReadLane, Place)
     let writer = WriteLane::start(Writer {
         conn,
         intake,
+        depths: depths.clone(),
         shared: Arc::new(Shared::new(counts, depths)),
         place: place.clone(),
         identity,

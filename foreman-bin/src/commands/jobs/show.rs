@@ -67,7 +67,7 @@ async fn output(
 /// Puts what is known into the order of a job's life.
 fn pairs(job: JobView) -> Vec<(&'static str, Cell)> {
     let note = job.note();
-    let attempts = format!("{} of {}", job.attempt, job.max_attempts);
+    let attempts = format!("{} of {} spent", job.attempt, job.max_attempts);
     let waited = job.queue_ms.map(|it| brief(Duration::from_millis(it)));
     let ran = match (&job.claimed_at, &job.finished_at) {
         (Some(from), Some(to)) => between(from, to).map(brief),

@@ -20,7 +20,7 @@ pub(in crate::sqlite) fn claim(
     if slot_is_taken(tx.conn, wish.slot)? {
         return Err(StoreError::Database(Box::new(SlotTaken(wish.slot))));
     }
-    let Some(heads) = heads::heads(tx.conn, wish)? else {
+    let Some(heads) = heads::heads(tx.conn, tx.depths(), wish)? else {
         return Ok(None);
     };
     match (wish.choose)(&heads) {

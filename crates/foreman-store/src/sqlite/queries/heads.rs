@@ -3,6 +3,7 @@
 use foreman_job::{HeadJob, Priority, QueueHeads, RunnerKey, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Params, Row, named_params};
 
+use crate::depth::Depths;
 use crate::{ClaimRequest, StoreError};
 
 // The conditions are spelled as in the partial indexes, or SQLite would not use them. What has
@@ -39,29 +40,12 @@ WHERE state = 'queued' AND retry_at IS NULL AND (expires_at IS NULL OR expires_a
 ORDER BY seq
 LIMIT 1";
 
-/// The head of the next caller by name: with it the callers are found without their jobs.
-pub(super) const OF_RUNNER_AND_NEXT: &str = "\
-SELECT seq, priority, runner, caller, created_at
-FROM jobs
-WHERE state = 'queued' AND retry_at IS NULL AND (expires_at IS NULL OR expires_at > :now)
-  AND runner = :runner AND priority = :priority AND caller > :caller
-ORDER BY caller, seq
-LIMIT 1";
-
 pub(super) const OF_CLASS_AND_CALLER: &str = "\
 SELECT seq, priority, runner, caller, created_at
 FROM jobs
 WHERE state = 'queued' AND retry_at IS NULL AND (expires_at IS NULL OR expires_at > :now)
   AND priority = :priority AND caller IS :caller
 ORDER BY seq
-LIMIT 1";
-
-pub(super) const OF_CLASS_AND_NEXT: &str = "\
-SELECT seq, priority, runner, caller, created_at
-FROM jobs
-WHERE state = 'queued' AND retry_at IS NULL AND (expires_at IS NULL OR expires_at > :now)
-  AND priority = :priority AND caller > :caller
-ORDER BY caller, seq
 LIMIT 1";
 
 pub(super) const NEXT_RUNNER: &str = "\
@@ -72,11 +56,14 @@ ORDER BY runner
 LIMIT 1";
 
 /// Reads the heads; none when no job may be claimed.
+///
+/// `depths` names the runners and callers that jobs wait for, so that none need be looked for.
 pub(super) fn heads(
     conn: &Connection,
+    depths: &Depths,
     wish: &ClaimRequest,
 ) -> Result<Option<QueueHeads>, StoreError> {
-    let look = Look::new(conn, wish)?;
+    let look = Look { conn, depths, wish };
     let Some(oldest) = look.oldest()? else {
         return Ok(None);
     };
@@ -98,6 +85,7 @@ pub(super) fn heads(
         } else {
             Vec::new()
         },
+        most_used: look.most_used(class),
         overtaken: look.overtaken(class)?,
         oldest,
         resident,
@@ -139,21 +127,11 @@ pub(super) fn of_runner(
 /// One look at the queue.
 struct Look<'a> {
     conn: &'a Connection,
+    depths: &'a Depths,
     wish: &'a ClaimRequest,
-    /// The runners that are not paused; looked for only where some are.
-    open: Vec<RunnerKey>,
 }
 
-impl<'a> Look<'a> {
-    fn new(conn: &'a Connection, wish: &'a ClaimRequest) -> Result<Self, StoreError> {
-        let mut open = Vec::new();
-        if !wish.paused.is_empty() {
-            open = runners(conn)?;
-            open.retain(|runner| !wish.is_paused(runner));
-        }
-        Ok(Self { conn, wish, open })
-    }
-
+impl Look<'_> {
     fn oldest(&self) -> Result<Option<HeadJob>, StoreError> {
         let params = named_params! {":now": self.now()};
         let oldest = one(self.conn, OLDEST, params)?;
@@ -163,11 +141,11 @@ impl<'a> Look<'a> {
         }
     }
 
-    /// Reads the oldest of the best class beside paused runners: some probes for each other runner.
+    /// Reads the oldest of the best class beside paused runners: a probe for each other runner.
     fn oldest_open(&self) -> Result<Option<HeadJob>, StoreError> {
         for class in Priority::ALL {
             let mut oldest: Option<HeadJob> = None;
-            for runner in &self.open {
+            for runner in self.open(class) {
                 oldest = older(oldest, self.of_runner(runner, class)?);
             }
             if oldest.is_some() {
@@ -175,6 +153,12 @@ impl<'a> Look<'a> {
             }
         }
         Ok(None)
+    }
+
+    /// Names the runners of a class that are not paused.
+    fn open(&self, class: Priority) -> impl Iterator<Item = &RunnerKey> {
+        let runners = self.depths.runners(class);
+        runners.filter(|runner| !self.wish.is_paused(runner))
     }
 
     fn of_runner(
@@ -185,23 +169,58 @@ impl<'a> Look<'a> {
         of_runner(self.conn, runner, class, self.wish.now)
     }
 
+    /// Reads the heads of the callers that have used least, among those of a runner.
     fn callers_of(&self, runner: &RunnerKey, class: Priority) -> Result<Vec<HeadJob>, StoreError> {
-        let unnamed = self.of_runner_and_caller(runner, class, None)?;
-        let mut heads: Vec<HeadJob> = unnamed.into_iter().collect();
-        let mut last = String::new();
-        loop {
-            let params = named_params! {
-                ":now": self.now(),
-                ":runner": runner.as_str(),
-                ":priority": class.rank(),
-                ":caller": last,
-            };
-            let Some(head) = one(self.conn, OF_RUNNER_AND_NEXT, params)? else {
-                return Ok(heads);
-            };
-            last = head.caller.clone().unwrap_or_default();
-            heads.push(head);
+        self.least(self.depths.callers_of(class, runner), |caller| {
+            self.of_runner_and_caller(runner, class, caller)
+        })
+    }
+
+    /// Reads the oldest jobs of the callers that have used least, among those whose oldest job is
+    /// past the age bound.
+    fn aged(&self, class: Priority) -> Result<Vec<HeadJob>, StoreError> {
+        let before = self.wish.aged_before;
+        self.least(self.depths.callers(class), |caller| {
+            let head = self.of_class_and_caller(class, caller)?;
+            Ok(head.filter(|head| before.is_some_and(|before| head.created_at <= before)))
+        })
+    }
+
+    /// Reads heads until the callers that follow have used more.
+    fn least(
+        &self,
+        callers: Vec<Option<&str>>,
+        read: impl Fn(Option<&str>) -> Result<Option<HeadJob>, StoreError>,
+    ) -> Result<Vec<HeadJob>, StoreError> {
+        let mut heads = Vec::new();
+        let mut least = f64::INFINITY;
+        for (used, caller) in self.by_use(callers) {
+            if used > least {
+                break;
+            }
+            if let Some(head) = read(caller)? {
+                least = used;
+                heads.push(head);
+            }
         }
+        Ok(heads)
+    }
+
+    fn by_use<'c>(&self, callers: Vec<Option<&'c str>>) -> Vec<(f64, Option<&'c str>)> {
+        let mut ranked: Vec<_> = callers
+            .into_iter()
+            .map(|caller| ((self.wish.used)(caller), caller))
+            .collect();
+        // Stable: of those that have used as much, the order is that of their names.
+        ranked.sort_by(|left, right| left.0.total_cmp(&right.0));
+        ranked
+    }
+
+    fn most_used(&self, class: Priority) -> f64 {
+        let callers = self.depths.callers(class).into_iter();
+        callers
+            .map(|caller| (self.wish.used)(caller))
+            .fold(0.0, f64::max)
     }
 
     fn of_runner_and_caller(
@@ -219,45 +238,27 @@ impl<'a> Look<'a> {
         one(self.conn, OF_RUNNER_AND_CALLER, params)
     }
 
-    /// Reads the oldest ready job of each caller, where it is past the age bound.
-    fn aged(&self, class: Priority) -> Result<Vec<HeadJob>, StoreError> {
-        let mut heads = Vec::new();
+    /// Reads the oldest job of a caller that is not for a paused runner.
+    fn of_class_and_caller(
+        &self,
+        class: Priority,
+        caller: Option<&str>,
+    ) -> Result<Option<HeadJob>, StoreError> {
         let params = named_params! {
             ":now": self.now(),
             ":priority": class.rank(),
-            ":caller": None::<String>,
+            ":caller": caller,
         };
-        if let Some(head) = one(self.conn, OF_CLASS_AND_CALLER, params)? {
-            heads.extend(self.open_of_caller(head)?);
-        }
-        let mut last = String::new();
-        loop {
-            let params = named_params! {
-                ":now": self.now(),
-                ":priority": class.rank(),
-                ":caller": last,
-            };
-            let Some(head) = one(self.conn, OF_CLASS_AND_NEXT, params)? else {
-                break;
-            };
-            last = head.caller.clone().unwrap_or_default();
-            heads.extend(self.open_of_caller(head)?);
-        }
-        let before = self.wish.aged_before;
-        heads.retain(|head| before.is_some_and(|before| head.created_at <= before));
-        Ok(heads)
-    }
-
-    /// Returns the head of a caller, or its oldest job for another runner where that is paused.
-    fn open_of_caller(&self, head: HeadJob) -> Result<Option<HeadJob>, StoreError> {
-        if !self.wish.is_paused(&head.runner) {
-            return Ok(Some(head));
+        let head = one(self.conn, OF_CLASS_AND_CALLER, params)?;
+        if head
+            .as_ref()
+            .is_none_or(|head| !self.wish.is_paused(&head.runner))
+        {
+            return Ok(head);
         }
         let mut oldest = None;
-        for runner in &self.open {
-            let caller = head.caller.as_deref();
-            let found = self.of_runner_and_caller(runner, head.priority, caller)?;
-            oldest = older(oldest, found);
+        for runner in self.open(class) {
+            oldest = older(oldest, self.of_runner_and_caller(runner, class, caller)?);
         }
         Ok(oldest)
     }

@@ -26,7 +26,7 @@ pub(super) use read::{answer, counts, events, has_ready, oldest_queued, request}
 
 /// The statements whose cost must not depend on the length of the queue, with their indexes.
 #[cfg(test)]
-pub(super) fn probes() -> [(&'static str, &'static str, &'static str); 21] {
+pub(super) fn probes() -> [(&'static str, &'static str, &'static str); 19] {
     [
         ("oldest", heads::OLDEST, "jobs_ready_oldest"),
         ("class", heads::OF_CLASS, "jobs_ready_oldest (priority=?)"),
@@ -41,19 +41,9 @@ pub(super) fn probes() -> [(&'static str, &'static str, &'static str); 21] {
             "jobs_ready_runner_caller (runner=? AND priority=? AND caller=?)",
         ),
         (
-            "runner and next caller",
-            heads::OF_RUNNER_AND_NEXT,
-            "jobs_ready_runner_caller (runner=? AND priority=? AND caller>?)",
-        ),
-        (
             "class and caller",
             heads::OF_CLASS_AND_CALLER,
             "jobs_ready_caller (priority=? AND caller=?)",
-        ),
-        (
-            "class and next caller",
-            heads::OF_CLASS_AND_NEXT,
-            "jobs_ready_caller (priority=? AND caller>?)",
         ),
         (
             "next runner",

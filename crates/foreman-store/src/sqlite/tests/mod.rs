@@ -105,6 +105,7 @@ fn wish() -> ClaimRequest {
         resident: Vec::new(),
         paused: Vec::new(),
         aged_before: None,
+        used: Arc::new(|_| 0.0),
         now: Timestamp::from_millis(2),
         choose: Arc::new(|heads: &QueueHeads| {
             Some(foreman_job::Choice {

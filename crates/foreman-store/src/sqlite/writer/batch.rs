@@ -5,7 +5,7 @@ use rusqlite::Connection;
 
 use super::command::{Command, Ran};
 use super::intake::Room;
-use crate::depth::{Group, Move};
+use crate::depth::{Depths, Group, Move};
 use crate::sqlite::error::{Class, class};
 use crate::{QueueCounts, StoreError};
 
@@ -15,6 +15,8 @@ pub(in crate::sqlite) struct Tx<'c> {
     pub(in crate::sqlite) conn: &'c Connection,
     /// The counts as they will be after the commit.
     pub(in crate::sqlite) counts: QueueCounts,
+    /// The same of the queue.
+    depths: &'c mut Depths,
     /// What came into the queue and left it, so far.
     moves: Vec<Move>,
     room: Room,
@@ -23,10 +25,16 @@ pub(in crate::sqlite) struct Tx<'c> {
 }
 
 impl<'c> Tx<'c> {
-    pub(super) const fn new(conn: &'c Connection, counts: QueueCounts, room: Room) -> Self {
+    pub(super) const fn new(
+        conn: &'c Connection,
+        depths: &'c mut Depths,
+        counts: QueueCounts,
+        room: Room,
+    ) -> Self {
         Self {
             conn,
             counts,
+            depths,
             moves: Vec::new(),
             room,
             refused: false,
@@ -55,7 +63,20 @@ impl<'c> Tx<'c> {
 
     /// Notes that a job came into the queue or left it.
     pub(in crate::sqlite) fn queue_moved(&mut self, change: Move) {
+        self.depths.apply(change.clone());
         self.moves.push(change);
+    }
+
+    /// Returns the queue, counted.
+    pub(in crate::sqlite) const fn depths(&self) -> &Depths {
+        self.depths
+    }
+
+    /// Undoes what came and left after so many moves.
+    fn undo_moves(&mut self, after: usize) {
+        for change in self.moves.drain(after..).rev() {
+            self.depths.apply(change.undone());
+        }
     }
 
     /// Counts a change of a job.
@@ -98,17 +119,21 @@ pub(super) enum Fault {
 /// Runs the commands and commits; returns what that did to the queue.
 ///
 /// After an error the transaction is over.
-pub(super) fn run(tx: Tx<'_>, commands: &mut [Box<dyn Command>]) -> Result<Changes, Fault> {
+pub(super) fn run(mut tx: Tx<'_>, commands: &mut [Box<dyn Command>]) -> Result<Changes, Fault> {
     let conn = tx.conn;
     let outcome = begin(conn).and_then(|()| {
-        let changes = run_all(tx, commands)?;
-        commit(conn)?;
-        Ok(changes)
+        run_all(&mut tx, commands)?;
+        commit(conn)
     });
-    if outcome.is_err() {
+    if let Err(fault) = outcome {
         end(conn);
+        tx.undo_moves(0);
+        return Err(fault);
     }
-    outcome
+    Ok(Changes {
+        counts: tx.counts,
+        moves: tx.moves,
+    })
 }
 
 /// Undoes a transaction that is still open.
@@ -120,12 +145,12 @@ pub(super) fn end(conn: &Connection) {
     }
 }
 
-fn run_all(mut tx: Tx<'_>, commands: &mut [Box<dyn Command>]) -> Result<Changes, Fault> {
+fn run_all(tx: &mut Tx<'_>, commands: &mut [Box<dyn Command>]) -> Result<(), Fault> {
     for command in commands {
         let (before, moves) = (tx.counts, tx.moves.len());
         execute(tx.conn, "SAVEPOINT command").map_err(|error| undone(&error))?;
         tx.refused = false;
-        let ran = command.run(&mut tx);
+        let ran = command.run(tx);
         if ran == Ran::Full {
             return Err(Fault::Full("database or disk is full".to_owned()));
         }
@@ -136,14 +161,11 @@ fn run_all(mut tx: Tx<'_>, commands: &mut [Box<dyn Command>]) -> Result<Changes,
         if ran == Ran::Refused {
             execute(tx.conn, "ROLLBACK TO command").map_err(|error| undone(&error))?;
             tx.counts = before;
-            tx.moves.truncate(moves);
+            tx.undo_moves(moves);
         }
         execute(tx.conn, "RELEASE command").map_err(|error| undone(&error))?;
     }
-    Ok(Changes {
-        counts: tx.counts,
-        moves: tx.moves,
-    })
+    Ok(())
 }
 
 fn begin(conn: &Connection) -> Result<(), Fault> {
@@ -218,7 +240,8 @@ mod tests {
             group.push(Box::new(command));
         }
 
-        let tx = Tx::new(&conn, QueueCounts::default(), Room::endless());
+        let mut depths = Depths::default();
+        let tx = Tx::new(&conn, &mut depths, QueueCounts::default(), Room::endless());
         let outcome = run(tx, &mut group).map(|changes| changes.counts.queued);
 
         assert!(conn.is_autocommit(), "the transaction is over");

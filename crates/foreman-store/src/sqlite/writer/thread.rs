@@ -57,6 +57,8 @@ pub(in crate::sqlite) struct Shared {
 pub(in crate::sqlite) struct Writer {
     pub(in crate::sqlite) conn: Connection,
     pub(in crate::sqlite) intake: Intake,
+    /// What is in the queue, ahead of what everybody is told by the transaction that runs.
+    pub(in crate::sqlite) depths: Depths,
     pub(in crate::sqlite) shared: Arc<Shared>,
     pub(in crate::sqlite) place: Place,
     pub(in crate::sqlite) identity: Identity,
@@ -209,7 +211,8 @@ impl Writer {
         let room = self.intake.look();
         self.shared.tell_intake(self.intake.closed());
         let since = Instant::now();
-        let tx = Tx::new(&self.conn, self.shared.counts(), room);
+        let counts = self.shared.counts();
+        let tx = Tx::new(&self.conn, &mut self.depths, counts, room);
         let changes = batch::run(tx, group)?;
         self.shared.committed(group.len(), level, since.elapsed());
         self.shared.changed(changes);
