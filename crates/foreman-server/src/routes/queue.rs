@@ -91,6 +91,10 @@ async fn read(
         return Ok(None);
     }
     let bad = |message: String| ApiError::new(Fault::BadRequest, message);
+    // An array of the right length would be read as the fields in their order.
+    if !body.trim_ascii_start().starts_with(b"{") {
+        return Err(bad("expected a JSON object".to_owned()));
+    }
     let which: Which = serde_json::from_slice(&body).map_err(|error| bad(error.to_string()))?;
     which
         .model
