@@ -9,17 +9,24 @@ use tokio::time::Instant;
 
 use crate::Metrics;
 use crate::handle::Shared;
-use crate::policy::{self, Bounds, Moment, RecentUse};
+use crate::policy::{self, Bounds, Moment, OldestTurns, RecentUse};
 
 /// The memory of the order.
 #[derive(Debug)]
 pub(crate) struct Order {
     bounds: Bounds,
-    /// The start of the clock that recent use is measured by.
+    /// The start of the clock that the past is measured by.
     since: Instant,
-    recent_use: Arc<Mutex<RecentUse>>,
+    past: Arc<Mutex<Past>>,
     /// The runner that is drained, and since when.
     drain: Option<(RunnerKey, Instant)>,
+}
+
+/// What the claims before came to.
+#[derive(Debug, Default)]
+struct Past {
+    recent_use: RecentUse,
+    turns: OldestTurns,
 }
 
 /// What a claim is made with.
@@ -38,7 +45,7 @@ impl Order {
         Self {
             bounds: Bounds::new(max_wait),
             since: Instant::now(),
-            recent_use: Arc::default(),
+            past: Arc::default(),
             drain: None,
         }
     }
@@ -70,8 +77,8 @@ impl Order {
     /// What each caller has used, as the store asks for it.
     fn used(&self) -> Used {
         let elapsed = self.since.elapsed();
-        let recent_use = Arc::clone(&self.recent_use);
-        Arc::new(move |caller| lock(&recent_use).of(caller, elapsed))
+        let past = Arc::clone(&self.past);
+        Arc::new(move |caller| lock(&past).recent_use.of(caller, elapsed))
     }
 
     /// The policy as the store calls it.
@@ -79,9 +86,9 @@ impl Order {
         let bounds = self.bounds;
         let elapsed = self.since.elapsed();
         let drained_for = self.drained_for();
-        let recent_use = Arc::clone(&self.recent_use);
+        let past = Arc::clone(&self.past);
         Arc::new(move |heads| {
-            let choice = decide(heads, &bounds, &recent_use, (now, elapsed, drained_for));
+            let choice = decide(heads, &bounds, &past, (now, elapsed, drained_for));
             let chosen = policy::chosen(heads, &choice)?;
             // It may have been paused since the wish was made.
             if shared.pauses.covers(&chosen.runner) {
@@ -108,7 +115,8 @@ impl Order {
     /// Notes how long a job ran, without the load of its model.
     pub(crate) fn ran(&self, job: &Job, took: Duration) {
         let elapsed = self.since.elapsed();
-        lock(&self.recent_use).charge(job.caller.as_deref(), took, elapsed);
+        let mut past = lock(&self.past);
+        past.recent_use.charge(job.caller.as_deref(), took, elapsed);
     }
 
     fn drained_for(&self) -> Duration {
@@ -118,27 +126,31 @@ impl Order {
     }
 }
 
-/// Asks the policy, and notes that the chosen job's caller was picked.
+/// Asks the policy, and notes whose turn it was.
 fn decide(
     heads: &QueueHeads,
     bounds: &Bounds,
-    recent_use: &Mutex<RecentUse>,
+    past: &Mutex<Past>,
     (now, elapsed, drained_for): (Timestamp, Duration, Duration),
 ) -> Choice {
-    let mut recent_use = lock(recent_use);
+    let mut past = lock(past);
     let moment = Moment {
         now,
         elapsed,
         drained_for,
-        recent_use: &recent_use,
+        recent_use: &past.recent_use,
+        turns: &past.turns,
     };
     let choice = policy::choose(heads, bounds, &moment);
+    let is_aged = bounds.is_aged(&heads.oldest, now);
+    past.turns.note(heads, &choice, is_aged, elapsed);
     if let Some(chosen) = policy::chosen(heads, &choice) {
-        recent_use.picked(chosen.caller.as_deref(), heads.most_used, elapsed);
+        let caller = chosen.caller.as_deref();
+        past.recent_use.picked(caller, heads.most_used, elapsed);
     }
     choice
 }
 
-fn lock(recent_use: &Mutex<RecentUse>) -> MutexGuard<'_, RecentUse> {
-    recent_use.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(past: &Mutex<Past>) -> MutexGuard<'_, Past> {
+    past.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -11,6 +11,8 @@ mod arrivals;
 mod best;
 #[path = "../examples/simulate/figures.rs"]
 mod figures;
+#[path = "../examples/simulate/online.rs"]
+mod online;
 #[path = "../examples/simulate/target.rs"]
 mod target;
 
@@ -24,6 +26,7 @@ use proptest::prelude::*;
 use arrivals::{Arrival, Trace, small, traces};
 use best::best;
 use figures::{Figures, figures};
+use online::can_keep_to;
 use target::{Rule, Served, run};
 
 const DEFAULT: Duration = Duration::from_mins(5);
@@ -55,10 +58,11 @@ fn the_policy_swaps_less_than_first_in_first_out_and_lets_nobody_wait_longer() {
 }
 
 /// The best order knows what will arrive; the policy does not. Where all is there at once it needs
-/// not.
+/// not. On each trace it is within a tenth of the best, or within a hundredth of what anybody can
+/// promise who does not know the future.
 #[test]
 fn without_an_age_bound_the_policy_is_close_to_the_best_order() {
-    let (mut ours, mut least, mut times) = (0, 0, Vec::new());
+    let (mut ours, mut least, mut beyond, mut times) = (0, 0, 0, Vec::new());
     for trace in small() {
         let figures = of(&trace, policy(Duration::ZERO));
         let best = best(&trace);
@@ -69,11 +73,17 @@ fn without_an_age_bound_the_policy_is_close_to_the_best_order() {
             assert_eq!(figures.makespan, best.makespan, "{}", trace.name);
             assert_eq!(figures.swaps, best.swaps, "{}", trace.name);
         }
-        times.push(figures.makespan.as_secs_f64() / best.makespan.as_secs_f64());
+        let factor = figures.makespan.as_secs_f64() / best.makespan.as_secs_f64();
+        if factor > 1.1 {
+            let name = &trace.name;
+            assert!(!can_keep_to(factor * 0.99, &trace), "{name}: {factor}");
+            beyond += 1;
+        }
+        times.push(factor);
     }
     let mean = times.iter().sum::<f64>() / 24.0;
-    assert!(times.len() == 24 && mean <= 1.1, "{times:?}");
-    assert!(times.iter().all(|times| *times <= 1.2), "{times:?}");
+    assert!(times.len() == 24 && mean <= 1.02, "{times:?}");
+    assert!(beyond <= 2, "{times:?}");
     assert!(ours * 10 <= least * 11, "{ours} {least}");
 }
 
@@ -91,17 +101,29 @@ fn every_job_is_served_once() {
 
 /// Any arrivals of one class: bursts and lulls, short and long jobs, a load of some seconds.
 fn arrivals(callers: u64) -> impl Strategy<Value = Trace> {
-    let job = (0..40_u64, 0..4_u64, 0..callers, 1..20_u64);
+    arrivals_of(callers, Just(Priority::Normal))
+}
+
+/// Any arrivals of all classes.
+fn classes(callers: u64) -> impl Strategy<Value = Trace> {
+    arrivals_of(callers, prop::sample::select(&Priority::ALL[..]))
+}
+
+fn arrivals_of(
+    callers: u64,
+    class: impl Strategy<Value = Priority>,
+) -> impl Strategy<Value = Trace> {
+    let job = (0..40_u64, 0..4_u64, 0..callers, 1..20_u64, class);
     (prop::collection::vec(job, 1..120), 0..40_u64).prop_map(|(jobs, load)| {
         let mut at = 0;
-        let jobs = jobs.into_iter().map(|(gap, model, caller, run)| {
+        let jobs = jobs.into_iter().map(|(gap, model, caller, run, class)| {
             // Half of the gaps are none: jobs come in bursts.
             at += gap.saturating_sub(20);
             Arrival {
                 at: Duration::from_secs(at),
                 model: format!("m{model}"),
                 caller: format!("c{caller}"),
-                class: Priority::Normal,
+                class,
                 run: Duration::from_secs(run),
             }
         });
@@ -119,10 +141,26 @@ fn longest(trace: &Trace) -> Duration {
     trace.load + run.unwrap_or_default()
 }
 
-/// Counts the jobs that are older than one and have not begun at a time.
+/// Counts the jobs of its class that are older than one and have not begun at a time.
 fn older(trace: &Trace, served: &[Served], place: usize, at: Duration) -> u32 {
-    let waits = |it: &&Served| it.place < place && it.began > at && trace.jobs[it.place].at <= at;
-    u32::try_from(served.iter().filter(waits).count()).unwrap()
+    let class = trace.jobs[place].class;
+    let is_before =
+        |it: &&Served| it.place < place && it.began > at && trace.jobs[it.place].class == class;
+    u32::try_from(served.iter().filter(is_before).count()).unwrap()
+}
+
+/// Sums up what jobs of higher classes took between two times.
+fn higher(
+    trace: &Trace,
+    served: &[Served],
+    class: Priority,
+    span: (Duration, Duration),
+) -> Duration {
+    let took = |it: &Served| it.ended.min(span.1).saturating_sub(it.began.max(span.0));
+    let of_higher = served
+        .iter()
+        .filter(|it| trace.jobs[it.place].class < class);
+    of_higher.map(took).sum()
 }
 
 proptest! {
@@ -155,24 +193,84 @@ proptest! {
         }
     }
 
-    /// While the jobs for the resident model are younger than the bound, a job past it is next.
+    /// The bound for all: past it a job of whatever class and caller waits for no job that comes
+    /// after it, but for half the bound and a job, once for itself and once for each that was
+    /// accepted before it in its class; and for those of higher classes.
+    #[test]
+    fn no_job_waits_for_those_that_come_after_it(
+        trace in classes(12),
+        max_wait in 1..400_u64,
+        slots in 1..3_usize,
+    ) {
+        let bounds = Bounds::new(Duration::from_secs(max_wait));
+        let served = run(&trace, slots, Rule::Policy(bounds));
+        let longest = longest(&trace);
+        for it in &served {
+            let job = &trace.jobs[it.place];
+            let due = job.at + Duration::from_secs(max_wait);
+            let turns = older(&trace, &served, it.place, due) + 1;
+            let above = higher(&trace, &served, job.class, (due, it.began));
+            let latest = due + (bounds.patience + longest) * turns + above;
+            prop_assert!(it.began <= latest, "{} began {:?}, due {due:?}", it.place, it.began);
+        }
+    }
+
+    /// A job that is the oldest when it passes the bound is next, if no other was past the bound
+    /// shortly before, whatever else arrives, for whatever model, from whichever caller.
+    #[test]
+    fn a_job_alone_past_the_bound_waits_for_the_running_one_only(
+        trace in classes(12),
+        max_wait in 1..400_u64,
+        slots in 1..3_usize,
+    ) {
+        let max_wait = Duration::from_secs(max_wait);
+        let bounds = Bounds::new(max_wait);
+        let served = run(&trace, slots, Rule::Policy(bounds));
+        let longest = longest(&trace);
+        for it in &served {
+            let job = &trace.jobs[it.place];
+            let due = job.at + max_wait;
+            let is_past = |other: &&Served| {
+                let of = &trace.jobs[other.place];
+                of.class == job.class
+                    && other.began >= of.at + max_wait
+                    && other.began + bounds.patience > due
+                    && other.began < it.began
+            };
+            if older(&trace, &served, it.place, due) == 0 && served.iter().all(|it| !is_past(&it)) {
+                let above = higher(&trace, &served, job.class, (due, it.began));
+                let latest = due + longest + above;
+                prop_assert!(it.began <= latest, "{} began {:?}, due {due:?}", it.place, it.began);
+            }
+        }
+    }
+
+    /// While the jobs for the resident model are younger than the bound, a job past it is next,
+    /// whoever they are of, and whatever its own caller has had.
     #[test]
     fn a_stream_for_the_resident_model_delays_another_job_by_the_bound_and_one_job(
-        gaps in prop::collection::vec(1..4_u64, 60..200),
+        gaps in prop::collection::vec((1..4_u64, 0..50_u64), 60..200),
         at in 0..60_u64,
         max_wait in 5..60_u64,
+        asks in 0..50_u64,
     ) {
         // A job each few seconds, each done before the next but one comes: the stream never ages.
-        let job = |at: u64, model: &str| Arrival {
+        let job = |at: u64, model: &str, caller: u64| Arrival {
             at: Duration::from_secs(at),
             model: model.to_owned(),
-            caller: String::new(),
+            caller: caller.to_string(),
             class: Priority::Normal,
             run: Duration::from_secs(1),
         };
         let mut time = 0;
-        let mut jobs: Vec<Arrival> = gaps.iter().map(|gap| { time += gap; job(time, "a") }).collect();
-        jobs.push(job(at, "b"));
+        let mut jobs: Vec<Arrival> = gaps
+            .into_iter()
+            .map(|(gap, caller)| {
+                time += gap;
+                job(time, "a", caller)
+            })
+            .collect();
+        jobs.push(job(at, "b", asks));
         jobs.sort_by_key(|job| job.at);
         let trace = Trace { name: String::new(), jobs, load: Duration::from_secs(2) };
         let bounds = Bounds::new(Duration::from_secs(max_wait));

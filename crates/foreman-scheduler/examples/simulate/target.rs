@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use foreman_job::{HeadJob, QueueHeads, RunnerKey, Timestamp};
-use foreman_scheduler::policy::{Bounds, Moment, RecentUse, choose, chosen};
+use foreman_scheduler::policy::{Bounds, Moment, OldestTurns, RecentUse, choose, chosen};
 
 use crate::arrivals::{Arrival, Trace};
 
@@ -39,6 +39,7 @@ pub(crate) fn run(trace: &Trace, slots: usize, rule: Rule) -> Vec<Served> {
         loaded: VecDeque::new(),
         drain: None,
         recent_use: RecentUse::default(),
+        turns: OldestTurns::default(),
     };
     let mut served = Vec::with_capacity(trace.jobs.len());
     let mut waiting: Vec<usize> = Vec::new();
@@ -72,6 +73,7 @@ struct Target<'a> {
     /// What is drained, and since when.
     drain: Option<(RunnerKey, Duration)>,
     recent_use: RecentUse,
+    turns: OldestTurns,
 }
 
 impl Target<'_> {
@@ -113,8 +115,11 @@ impl Target<'_> {
             elapsed: self.now,
             drained_for: self.now.saturating_sub(since),
             recent_use: &self.recent_use,
+            turns: &self.turns,
         };
         let choice = choose(&heads, bounds, &moment);
+        let is_aged = bounds.is_aged(&heads.oldest, now);
+        self.turns.note(&heads, &choice, is_aged, self.now);
         let head = chosen(&heads, &choice)?;
         let caller = head.caller.as_deref();
         self.recent_use.picked(caller, heads.most_used, self.now);

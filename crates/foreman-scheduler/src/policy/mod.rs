@@ -8,15 +8,19 @@
 //! 2. else a drain goes on: a job whose runner is resident, the runner of the last job first;
 //! 3. else the runner of the oldest job begins one.
 //!
-//! Within a drain callers take turns by recent use, and each caller's jobs go in their order.
+//! Within a drain callers take turns by recent use, and each caller's jobs go in their order. But
+//! the oldest job of all, once past the bound, is not passed over for longer than half of it:
+//! neither by a drain nor by the turns of others. So no job waits for those that come after it.
 
 mod recent_use;
+mod turns;
 
 use std::time::Duration;
 
 use foreman_job::{Choice, HeadJob, PickReason, QueueHeads, Timestamp};
 
 pub use recent_use::RecentUse;
+pub use turns::OldestTurns;
 
 /// The bounds of the policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +29,8 @@ pub struct Bounds {
     pub max_wait: Option<Duration>,
     /// How long a drain of jobs that have waited as long goes on nevertheless.
     pub share: Duration,
+    /// How long the oldest job may be passed over once it has waited as long.
+    pub patience: Duration,
 }
 
 /// What the policy knows besides the queue.
@@ -38,6 +44,8 @@ pub struct Moment<'a> {
     pub drained_for: Duration,
     /// What each caller has used.
     pub recent_use: &'a RecentUse,
+    /// When the oldest jobs past the age bound were taken.
+    pub turns: &'a OldestTurns,
 }
 
 impl Bounds {
@@ -46,6 +54,7 @@ impl Bounds {
         Self {
             max_wait: (!max_wait.is_zero()).then_some(max_wait),
             share: max_wait / 4,
+            patience: max_wait / 2,
         }
     }
 
@@ -53,13 +62,22 @@ impl Bounds {
     pub fn aged_before(&self, now: Timestamp) -> Option<Timestamp> {
         self.max_wait.map(|bound| now.saturating_sub(bound))
     }
+
+    /// Tells whether a job has waited to the bound.
+    pub fn is_aged(&self, head: &HeadJob, now: Timestamp) -> bool {
+        self.aged_before(now)
+            .is_some_and(|before| head.created_at <= before)
+    }
 }
 
 /// Chooses the next job.
 ///
 /// `heads.resident` is in the order in which the resident runners are preferred.
 pub fn choose(heads: &QueueHeads, bounds: &Bounds, moment: &Moment<'_>) -> Choice {
-    let (job, reason) = pick(heads, bounds, moment);
+    let (mut job, mut reason) = pick(heads, bounds, moment);
+    if job.seq != heads.oldest.seq && is_overdue(&heads.oldest, bounds, moment) {
+        (job, reason) = (&heads.oldest, PickReason::Aged);
+    }
     let overtakes = heads.overtaken.is_some_and(|older| older < job.seq);
     Choice {
         seq: job.seq,
@@ -80,6 +98,12 @@ pub fn chosen<'a>(heads: &'a QueueHeads, choice: &Choice) -> Option<&'a HeadJob>
         .chain(&heads.resident)
         .chain([&heads.oldest])
         .find(|head| head.seq == choice.seq)
+}
+
+/// Tells whether the oldest job is past the bound and was passed over for long enough.
+fn is_overdue(oldest: &HeadJob, bounds: &Bounds, moment: &Moment<'_>) -> bool {
+    let passed_over = moment.turns.passed_over(oldest.priority, moment.elapsed);
+    bounds.is_aged(oldest, moment.now) && passed_over.is_none_or(|it| it >= bounds.patience)
 }
 
 fn pick<'a>(
@@ -110,10 +134,7 @@ fn ends(drain: &HeadJob, aged: &HeadJob, bounds: &Bounds, moment: &Moment<'_>) -
     if drain.runner == aged.runner {
         return false;
     }
-    let is_as_old = bounds
-        .aged_before(moment.now)
-        .is_some_and(|before| drain.created_at <= before);
-    !is_as_old || moment.drained_for >= bounds.share
+    !bounds.is_aged(drain, moment.now) || moment.drained_for >= bounds.share
 }
 
 fn least_used<'a>(heads: &'a [HeadJob], moment: &Moment<'_>) -> Option<&'a HeadJob> {

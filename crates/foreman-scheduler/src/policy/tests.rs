@@ -14,6 +14,9 @@ struct Case {
     now: i64,
     drained_for: Duration,
     recent_use: RecentUse,
+    /// When the oldest of the class was taken last; none when none past the bound ever was.
+    taken: Option<Duration>,
+    elapsed: Duration,
 }
 
 fn head(seq: i64, runner: &str, caller: &str, created_at: i64) -> HeadJob {
@@ -61,6 +64,8 @@ fn case(jobs: &[HeadJob], resident: &[&str]) -> Case {
         now: 6_000,
         drained_for: Duration::ZERO,
         recent_use: RecentUse::default(),
+        taken: Some(Duration::ZERO),
+        elapsed: Duration::ZERO,
     }
 }
 
@@ -72,6 +77,13 @@ impl Case {
 
     fn drained_for(mut self, seconds: u64) -> Self {
         self.drained_for = Duration::from_secs(seconds);
+        self
+    }
+
+    /// The oldest was passed over for so long; none: it is the first past the bound.
+    fn passed_over(mut self, seconds: Option<u64>) -> Self {
+        self.taken = seconds.map(|_| Duration::ZERO);
+        self.elapsed = Duration::from_secs(seconds.unwrap_or_default());
         self
     }
 
@@ -89,11 +101,20 @@ impl Case {
             self.heads.aged.clear();
         }
         self.heads.aged.retain(is_aged);
+        let mut turns = OldestTurns::default();
+        if let Some(taken) = self.taken {
+            let choice = Choice {
+                seq: self.heads.oldest.seq,
+                reason: PickReason::Aged,
+            };
+            turns.note(&self.heads, &choice, true, taken);
+        }
         let moment = Moment {
             now,
-            elapsed: Duration::ZERO,
+            elapsed: self.elapsed,
             drained_for: self.drained_for,
             recent_use: &self.recent_use,
+            turns: &turns,
         };
         let choice = choose(&self.heads, &self.bounds, &moment);
         (choice.seq, choice.reason)
@@ -225,6 +246,51 @@ fn of_jobs_past_the_age_bound_that_of_the_caller_who_has_used_least_goes_first()
         case(&jobs, &["a"]).at(90_000).used("ann", 5).choice(),
         (2, PickReason::Aged)
     );
+}
+
+#[rstest]
+#[case::the_first_past_it(None, (1, PickReason::Aged))]
+#[case::just_taken(Some(0), (2, PickReason::Fair))]
+#[case::for_less_than_half_the_bound(Some(29), (2, PickReason::Fair))]
+#[case::for_half_the_bound(Some(30), (1, PickReason::Aged))]
+fn the_oldest_past_the_age_bound_is_not_passed_over_for_longer_than_half_of_it(
+    #[case] passed_over: Option<u64>,
+    #[case] expected: (i64, PickReason),
+) {
+    let jobs = [head(1, "a", "ann", 0), head(2, "a", "bob", 1)];
+    let case = case(&jobs, &["a"]).used("ann", 500);
+
+    assert_eq!(case.at(60_001).passed_over(passed_over).choice(), expected);
+}
+
+#[test]
+fn the_oldest_past_the_age_bound_ends_a_drain_in_its_share_once_it_was_passed_over() {
+    let case = case(&[head(1, "b", "", 0), head(2, "a", "", 1)], &["a"]);
+    let case = case.at(90_000).drained_for(1).passed_over(Some(30));
+
+    assert_eq!(case.choice(), (1, PickReason::Aged));
+}
+
+#[test]
+fn what_was_taken_counts_in_its_class_alone_and_only_past_the_age_bound() {
+    let heads = case(&[head(1, "a", "", 0)], &[]).heads;
+    let other = Choice {
+        seq: 7,
+        reason: PickReason::Fair,
+    };
+    let oldest = Choice { seq: 1, ..other };
+    let mut turns = OldestTurns::default();
+
+    turns.note(&heads, &other, true, MINUTE);
+    turns.note(&heads, &oldest, false, MINUTE);
+    assert_eq!(turns.passed_over(Priority::Normal, MINUTE * 3), None);
+
+    turns.note(&heads, &oldest, true, MINUTE);
+    assert_eq!(
+        turns.passed_over(Priority::Normal, MINUTE * 3),
+        Some(MINUTE * 2)
+    );
+    assert_eq!(turns.passed_over(Priority::High, MINUTE * 3), None);
 }
 
 #[rstest]
