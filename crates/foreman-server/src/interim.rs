@@ -13,7 +13,7 @@ use crate::Interim;
 
 /// Beginnings of the `User-Agent` of clients that were seen to skip interim responses, or whose
 /// HTTP library is one of those.
-const KNOWN: [&str; 16] = [
+const KNOWN: [&str; 14] = [
     // Node's fetch and what is built on it.
     "node",
     "undici/",
@@ -29,11 +29,10 @@ const KNOWN: [&str; 16] = [
     // Go's net/http.
     "Go-http-client/",
     "ollama/",
-    // libcurl, browsers, and Rust's reqwest.
+    // libcurl and browsers. Rust's reqwest and hyper skip them, too, but send no `User-Agent` of
+    // their own.
     "curl/",
     "Mozilla/",
-    "reqwest/",
-    "hyper/",
 ];
 
 /// A part of the `User-Agent` of Python's aiohttp.

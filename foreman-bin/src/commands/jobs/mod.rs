@@ -1,11 +1,10 @@
 //! `foreman jobs`: one file for each thing that can be done with jobs.
 
-mod cancel;
 mod follow;
 mod ls;
-mod retry;
 mod rm;
 mod show;
+mod steer;
 
 use clap::{Args, Subcommand};
 use foreman_job::JobId;
@@ -65,8 +64,8 @@ pub(crate) async fn jobs(
         JobsCommand::Ls(args) => ls::ls(args, remote, console).await,
         JobsCommand::Show(args) => show::show(args, remote, console).await,
         JobsCommand::Follow(args) => follow::run(args, remote, console).await,
-        JobsCommand::Cancel(jobs) => cancel::cancel(&jobs.ids, remote, console).await,
-        JobsCommand::Retry(jobs) => retry::retry(&jobs.ids, remote, console).await,
+        JobsCommand::Cancel(jobs) => steer::cancel(&jobs.ids, remote, console).await,
+        JobsCommand::Retry(jobs) => steer::retry(&jobs.ids, remote, console).await,
         JobsCommand::Rm(jobs) => rm::rm(&jobs.ids, remote, console).await,
     }
 }
