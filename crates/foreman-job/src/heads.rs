@@ -15,7 +15,7 @@ pub struct HeadJob {
     pub runner: RunnerKey,
     /// Who asked for it; none when callers are anonymous.
     pub caller: Option<String>,
-    /// When it was accepted.
+    /// When it was accepted; the beginning of time where that is said to lie ahead.
     pub created_at: Timestamp,
 }
 
@@ -63,6 +63,20 @@ pub struct Choice {
     pub seq: i64,
     /// Why it was chosen.
     pub reason: PickReason,
+}
+
+impl HeadJob {
+    /// Returns when a job was accepted, as the policy may take it.
+    ///
+    /// A time that lies ahead is of an earlier life whose clock was wrong. Nobody knows how long
+    /// such a job has waited, but longer than any of this life: it is past every age bound.
+    pub fn accepted(created_at: Timestamp, now: Timestamp) -> Timestamp {
+        if created_at > now {
+            Timestamp::from_millis(i64::MIN)
+        } else {
+            created_at
+        }
+    }
 }
 
 impl PickReason {

@@ -44,4 +44,4 @@ pub use random::Random;
 pub use retry::{RetryDecision, RetryPolicy, backoff};
 pub use runner::RunnerKey;
 pub use state::{JobState, UnknownState};
-pub use time::{Clock, SystemClock, Timestamp};
+pub use time::{Clock, SteadyClock, SystemClock, Timestamp};

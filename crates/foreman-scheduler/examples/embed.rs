@@ -8,7 +8,7 @@ use std::io::{Write, stdout};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use foreman_job::{Endpoint, Priority, SystemClock};
+use foreman_job::{Endpoint, Priority, SteadyClock};
 use foreman_ollama::{
     Api, FakeOllama, FakeReply, InventorySnapshot, OllamaClient, Poller, PollerConfig, scan,
 };
@@ -42,7 +42,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         store: Arc::clone(&store),
         client,
         inventory: inventory.clone(),
-        clock: Arc::new(SystemClock),
+        clock: Arc::new(SteadyClock::default()),
         random: Arc::new(SeededRandom::from_entropy()),
         metrics: Metrics::default(),
     };

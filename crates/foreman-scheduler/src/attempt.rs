@@ -108,7 +108,7 @@ impl Dispatch<'_> {
     }
 
     async fn exchange(&self) -> Result<Attempt, JobFailure> {
-        let request = self.request();
+        let request = self.request()?;
         let response = self.client.forward(request).await;
         let TargetResponse {
             status,
@@ -136,15 +136,18 @@ impl Dispatch<'_> {
         }
     }
 
-    fn request(&self) -> TargetRequest {
-        let StoredRequest { headers, body } = &self.claimed.request;
-        TargetRequest {
+    fn request(&self) -> Result<TargetRequest, JobFailure> {
+        let Some(StoredRequest { headers, body }) = &self.claimed.request else {
+            let message = "the stored request cannot be read any more; send it again";
+            return Err(JobFailure::new(FailureKind::StorageRead, message));
+        };
+        Ok(TargetRequest {
             method: Method::POST,
             path_and_query: self.claimed.job.endpoint.path().to_owned(),
             headers: from_stored(headers),
             body: TargetBody::Full(self.pinned(body)),
             deadlines: self.deadlines,
-        }
+        })
     }
 
     /// Sets the worker's keep-alive, where the route knows one.
@@ -377,5 +380,6 @@ fn usage(reported: foreman_ollama::Usage) -> Usage {
 
 /// Reads what scheduling needs from a stored request.
 pub(crate) fn head_of(claimed: &Claimed) -> Option<RequestHead> {
-    scan(api_of(claimed.job.endpoint), &claimed.request.body).ok()
+    let request = claimed.request.as_ref()?;
+    scan(api_of(claimed.job.endpoint), &request.body).ok()
 }

@@ -9,7 +9,7 @@
 //! ```
 //! use std::sync::Arc;
 //!
-//! use foreman_job::SystemClock;
+//! use foreman_job::SteadyClock;
 //! use foreman_ollama::{HyperClient, OllamaClient, Poller, PollerConfig, TargetConfig};
 //! use foreman_scheduler::{
 //!     Metrics, Parts, Scheduler, SchedulerConfig, SeededRandom, Shutdown,
@@ -25,7 +25,7 @@
 //!     store: Arc::new(MemoryStore::new()),
 //!     client,
 //!     inventory: poller.inventory(),
-//!     clock: Arc::new(SystemClock),
+//!     clock: Arc::new(SteadyClock::default()),
 //!     random: Arc::new(SeededRandom::from_entropy()),
 //!     metrics: Metrics::default(),
 //! };

@@ -38,7 +38,7 @@ pub struct Parts {
     pub client: Arc<dyn OllamaClient>,
     /// What the target has.
     pub inventory: Inventory,
-    /// The wall clock.
+    /// A clock that does not jump, such as `SteadyClock`.
     pub clock: Arc<dyn Clock>,
     /// Randomness for ids and jitter.
     pub random: Arc<dyn Random>,

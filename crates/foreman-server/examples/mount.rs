@@ -8,7 +8,7 @@ use std::io::{Write, stdout};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use foreman_job::{Priority, SystemClock};
+use foreman_job::{Priority, SteadyClock};
 use foreman_ollama::{
     Deadlines, HyperClient, Inventory, OllamaClient, Poller, PollerConfig, Secret, TargetConfig,
     TargetRequest,
@@ -78,7 +78,7 @@ fn scheduler(
         store: Arc::new(MemoryStore::new()),
         client: Arc::clone(client),
         inventory: inventory.clone(),
-        clock: Arc::new(SystemClock),
+        clock: Arc::new(SteadyClock::default()),
         random: Arc::new(SeededRandom::from_entropy()),
         metrics: foreman_scheduler::Metrics::registered(registry),
     };
@@ -99,7 +99,7 @@ fn server(
         scheduler,
         inventory,
         client,
-        clock: Arc::new(SystemClock),
+        clock: Arc::new(SteadyClock::default()),
         metrics: Metrics::registered(&mut registry),
         registry: Arc::new(registry),
     };

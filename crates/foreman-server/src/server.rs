@@ -35,7 +35,7 @@ pub struct Parts {
     pub inventory: Inventory,
     /// Who talks to the target.
     pub client: Arc<dyn OllamaClient>,
-    /// The wall clock.
+    /// A clock that does not jump, such as `SteadyClock`.
     pub clock: Arc<dyn Clock>,
     /// The server's own instruments.
     pub metrics: Metrics,

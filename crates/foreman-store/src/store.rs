@@ -46,6 +46,9 @@ pub trait QueueStore: Send + Sync + fmt::Debug {
     ///
     /// Ordered. A crash afterwards leaves a running job that [`recover`](Self::recover) finds; a
     /// loss of power may leave it queued.
+    ///
+    /// A job whose request cannot be read any more is claimed like others, without it: whoever
+    /// claimed it fails it, and the queue goes on.
     async fn claim(&self, request: ClaimRequest) -> Result<Option<Claimed>, StoreError>;
 
     /// Notes that the target's first byte came: `loading` → `working`.

@@ -132,8 +132,8 @@ pub struct Claimed {
     pub job: Job,
     /// Why it was chosen.
     pub reason: PickReason,
-    /// What to send.
-    pub request: StoredRequest,
+    /// What to send; none when it cannot be read any more: then the job is to be failed.
+    pub request: Option<StoredRequest>,
     /// The number of the first event that this run adds to the job's log.
     pub next_event: u64,
 }

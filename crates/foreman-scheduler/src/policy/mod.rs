@@ -36,7 +36,7 @@ pub struct Bounds {
 /// What the policy knows besides the queue.
 #[derive(Debug, Clone, Copy)]
 pub struct Moment<'a> {
-    /// The wall clock.
+    /// The clock that jobs are stamped with.
     pub now: Timestamp,
     /// A monotonic clock: that of `recent_use`.
     pub elapsed: Duration,

@@ -245,3 +245,23 @@ async fn an_answer_longer_than_foreman_keeps_fails_its_job_alone() {
     assert_eq!(end.failure().unwrap().kind, FailureKind::OutputTooLarge);
     text(rig.submit(chat("a", "short")).await).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_job_whose_request_cannot_be_read_fails_alone() {
+    let rig = Rig::start().await;
+    rig.fake.on("/api/chat", echo);
+    rig.store.unreadable.store(true, Ordering::SeqCst);
+    let lost = rig.submit(chat("a", "lost")).await;
+    let next = rig.submit(chat("a", "next")).await;
+    let id = lost.id();
+
+    let First::Ended { ending, .. } = lost.first().await else {
+        panic!("it was answered");
+    };
+
+    assert_eq!(ending.failure().unwrap().kind, FailureKind::StorageRead);
+    assert_eq!(rig.job(id).await.progress.state, JobState::Failed);
+    text(next).await;
+    assert_eq!(rig.prompts(), ["next"]);
+    assert_eq!(rig.handle.status().breaker, BreakerStatus::Closed);
+}

@@ -8,6 +8,7 @@
 
 mod answers;
 mod callers;
+mod clocks;
 mod endings;
 mod failures;
 mod follow;

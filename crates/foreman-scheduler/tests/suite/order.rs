@@ -1,28 +1,13 @@
 //! What runs next.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use foreman_ollama::FakeOllama;
 use foreman_scheduler::SchedulerConfig;
 use foreman_store::QueueStore as _;
-use tokio::sync::Notify;
 
 use crate::rig::*;
-
-/// Holds the first chat until it is released, so that a queue can form behind it.
-fn hold_first(fake: &FakeOllama) -> Arc<Notify> {
-    let gate = Arc::new(Notify::new());
-    let held = Mutex::new(Some(Arc::clone(&gate)));
-    fake.on("/api/chat", move |request| {
-        match held.lock().unwrap().take() {
-            Some(gate) => echo(request).when(gate),
-            None => echo(request),
-        }
-    });
-    gate
-}
 
 #[tokio::test(start_paused = true)]
 async fn forty_jobs_of_two_models_cost_one_swap() {

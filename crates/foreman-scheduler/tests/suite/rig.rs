@@ -1,7 +1,8 @@
 //! A scheduler over a store and a target in memory, under paused time.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -22,18 +23,37 @@ use foreman_store::{
 };
 use http::StatusCode;
 use serde_json::{Value, json};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// A wall clock that goes with the paused clock of the runtime.
+/// A clock that goes with the paused clock of the runtime, and can be made to jump.
 #[derive(Debug)]
-struct PausedClock(Instant);
+pub(crate) struct PausedClock {
+    since: Instant,
+    jumped: AtomicI64,
+}
 
 impl Clock for PausedClock {
     fn now(&self) -> Timestamp {
-        Timestamp::from_millis(1_000_000).saturating_add(self.0.elapsed())
+        let jumped = self.jumped.load(Ordering::SeqCst);
+        Timestamp::from_millis(1_000_000 + jumped).saturating_add(self.since.elapsed())
+    }
+}
+
+impl PausedClock {
+    fn new() -> Self {
+        Self {
+            since: Instant::now(),
+            jumped: AtomicI64::new(0),
+        }
+    }
+
+    /// Lets time pass that the runtime does not see, as when the machine sleeps.
+    pub(crate) fn jump(&self, by: Duration) {
+        let millis = i64::try_from(by.as_millis()).unwrap();
+        self.jumped.fetch_add(millis, Ordering::SeqCst);
     }
 }
 
@@ -41,6 +61,8 @@ impl Clock for PausedClock {
 pub(crate) struct GatedStore {
     inner: MemoryStore,
     pub(crate) settlements: Semaphore,
+    /// Whether the next claim finds its request unreadable.
+    pub(crate) unreadable: AtomicBool,
 }
 
 pub(crate) struct Rig {
@@ -49,6 +71,7 @@ pub(crate) struct Rig {
     pub(crate) handle: SchedulerHandle,
     pub(crate) shutdown: Shutdown,
     pub(crate) inventory: Inventory,
+    pub(crate) clock: Arc<PausedClock>,
     pub(crate) scheduler: JoinSet<Result<(), SchedulerError>>,
     _poller: JoinSet<()>,
 }
@@ -66,6 +89,7 @@ impl Rig {
         let store = Arc::new(GatedStore {
             inner: MemoryStore::new(),
             settlements: Semaphore::new(Semaphore::MAX_PERMITS),
+            unreadable: AtomicBool::new(false),
         });
         Self::over(fake, config, store).await
     }
@@ -83,11 +107,12 @@ impl Rig {
         polling.spawn(poller.run(CancellationToken::new()));
         inventory.refresh().await.ok();
         let queue: Arc<dyn QueueStore> = Arc::<GatedStore>::clone(&store);
+        let clock = Arc::new(PausedClock::new());
         let parts = Parts {
             store: queue,
             client,
             inventory: inventory.clone(),
-            clock: Arc::new(PausedClock(Instant::now())),
+            clock: Arc::<PausedClock>::clone(&clock),
             random: Arc::new(SeededRandom::new(7)),
             metrics: Metrics::default(),
         };
@@ -103,6 +128,7 @@ impl Rig {
             handle,
             shutdown,
             inventory,
+            clock,
             scheduler: running,
             _poller: polling,
         }
@@ -200,6 +226,19 @@ pub(crate) async fn text(ticket: Ticket) -> String {
     String::from_utf8(text).unwrap()
 }
 
+/// Holds the first chat until it is released, so that a queue can form behind it.
+pub(crate) fn hold_first(fake: &FakeOllama) -> Arc<Notify> {
+    let gate = Arc::new(Notify::new());
+    let held = Mutex::new(Some(Arc::clone(&gate)));
+    fake.on("/api/chat", move |request| {
+        match held.lock().unwrap().take() {
+            Some(gate) => echo(request).when(gate),
+            None => echo(request),
+        }
+    });
+    gate
+}
+
 /// Lets everything run that can run without time passing.
 pub(crate) async fn settle_down() {
     tokio::time::sleep(Duration::from_millis(1)).await;
@@ -218,7 +257,13 @@ impl QueueStore for GatedStore {
     }
 
     async fn claim(&self, request: ClaimRequest) -> Result<Option<Claimed>, StoreError> {
-        self.inner.claim(request).await
+        let mut claimed = self.inner.claim(request).await?;
+        if let Some(claimed) = &mut claimed
+            && self.unreadable.swap(false, Ordering::SeqCst)
+        {
+            claimed.request = None;
+        }
+        Ok(claimed)
     }
 
     async fn start(&self, seq: i64, epoch: Epoch, now: Timestamp) -> Result<(), StoreError> {

@@ -42,7 +42,7 @@ pub async fn a_claimed_job_loads_with_a_new_epoch_and_its_request(subject: &impl
     assert_eq!(claimed.job.progress.epoch, Epoch::new(1));
     assert_eq!(claimed.job.claimed_at, Some(at(7)));
     assert_eq!(claimed.reason, PickReason::Oldest);
-    assert_eq!(claimed.request, new.request);
+    assert_eq!(claimed.request, Some(new.request));
     assert_eq!(read(&*store, new.id).await, claimed.job);
     assert_eq!((store.counts().queued, store.counts().loading), (0, 1));
 }

@@ -6,12 +6,14 @@
     reason = "a test fails by a panic"
 )]
 
+use std::sync::{Arc, Mutex};
+
 use foreman_job::lifecycle::MAX_CRASHES;
-use foreman_job::{FailureKind, JobState, Timestamp};
+use foreman_job::{FailureKind, JobState, QueueHeads, Timestamp};
 
 use super::Subject;
-use super::words::{accept, asking, at, claim_any, done, read, retry, running, settle};
-use crate::{Due, NewJob, Recovery};
+use super::words::{accept, asking, at, claim_any, done, read, retry, running, settle, wish};
+use crate::{ClaimRequest, Due, NewJob, Recovery};
 
 const NEVER: Timestamp = at(i64::MAX);
 
@@ -214,4 +216,29 @@ pub async fn recovery_leaves_a_chosen_time_alone(subject: &impl Subject) {
 
     let job = read(&*store, later.id).await;
     assert_eq!(job.progress.retry_at, Some(at(1_000_000)));
+}
+
+/// A clock that went back between two lives puts nobody to sleep: what was accepted before is old.
+pub async fn a_job_of_a_life_whose_clock_was_ahead_is_past_the_age_bound(subject: &impl Subject) {
+    let store = subject.open();
+    let ahead = accept(&*store, asking("a", 1_000_000)).await;
+    accept(&*store, asking("b", 50)).await;
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let sink = Arc::clone(&seen);
+
+    let declined = ClaimRequest {
+        aged_before: Some(at(40)),
+        choose: Arc::new(move |heads: &QueueHeads| {
+            sink.lock().expect("is whole").push(heads.clone());
+            None
+        }),
+        ..wish(100)
+    };
+    store.claim(declined).await.expect("looks");
+
+    let seen = seen.lock().expect("is whole").clone();
+    let heads = seen.first().expect("the policy looked");
+    let aged: Vec<i64> = heads.aged.iter().map(|it| it.seq).collect();
+    assert_eq!(aged, [ahead]);
+    assert!(heads.oldest.created_at <= at(40));
 }

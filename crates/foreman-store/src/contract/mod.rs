@@ -107,6 +107,7 @@ macro_rules! store_contract {
             log::a_purged_log_says_so,
             clock::a_job_is_not_ready_before_its_time,
             clock::recovery_leaves_a_chosen_time_alone,
+            clock::a_job_of_a_life_whose_clock_was_ahead_is_past_the_age_bound,
             keep::notes_are_kept_and_replaced,
             keep::counts_add_up_to_what_was_accepted,
             keep::the_oldest_waiting_job_is_known,

@@ -98,6 +98,7 @@ pub async fn the_policy_sees_the_aged_jobs_of_callers(subject: &impl Subject) {
         let request = ClaimRequest {
             aged_before: Some(at(before)),
             used: usage(used),
+            now: at(100),
             ..resident("a")
         };
         let heads = heads(&*store, request).await.expect("jobs are ready");

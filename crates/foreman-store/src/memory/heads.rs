@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use foreman_job::{HeadJob, Job, Priority, QueueHeads};
+use foreman_job::{HeadJob, Job, Priority, QueueHeads, Timestamp};
 
 use crate::ClaimRequest;
 
@@ -13,7 +13,7 @@ pub(super) fn heads(queued: &[&Job], ready: &[&Job], wish: &ClaimRequest) -> Opt
     let open: Vec<HeadJob> = ready
         .iter()
         .filter(|job| !wish.is_paused(&job.runner))
-        .map(|job| head(job))
+        .map(|job| head(job, wish.now))
         .collect();
     let class = open.iter().map(|head| head.priority).min()?;
     let of_class: Vec<&HeadJob> = open.iter().filter(|it| it.priority == class).collect();
@@ -76,11 +76,11 @@ fn most_used(queued: &[&Job], class: Priority, wish: &ClaimRequest) -> f64 {
 }
 
 /// Returns the first of each runner, the oldest first.
-pub(super) fn of_each_runner(ready: &[&Job]) -> Vec<HeadJob> {
+pub(super) fn of_each_runner(ready: &[&Job], now: Timestamp) -> Vec<HeadJob> {
     let mut heads: Vec<HeadJob> = Vec::new();
     for job in ready {
         if heads.iter().all(|head| head.runner != job.runner) {
-            heads.push(head(job));
+            heads.push(head(job, now));
         }
     }
     heads
@@ -96,12 +96,12 @@ fn overtaken(ready: &[&Job], wish: &ClaimRequest, oldest: &HeadJob) -> Option<i6
     open.map(|job| job.seq).min()
 }
 
-fn head(job: &Job) -> HeadJob {
+fn head(job: &Job, now: Timestamp) -> HeadJob {
     HeadJob {
         seq: job.seq,
         priority: job.priority,
         runner: job.runner.clone(),
         caller: job.caller.clone(),
-        created_at: job.created_at,
+        created_at: HeadJob::accepted(job.created_at, now),
     }
 }

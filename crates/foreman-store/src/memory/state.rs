@@ -83,16 +83,12 @@ impl State {
             .get_mut(&choice.seq)
             .ok_or(StoreError::NotFound)?;
         let job = transition::apply(&entry.job, &Event::Claim, wish.now)?;
-        let request = entry
-            .request
-            .clone()
-            .ok_or_else(|| StoreError::Damaged(format!("job {} has no request", job.id)))?;
         entry.job = job.clone();
         entry.slot = Some(wish.slot);
         Ok(Some(Claimed {
             job,
             reason: choice.reason,
-            request,
+            request: entry.request.clone(),
             next_event: entry.log.next(),
         }))
     }
@@ -302,7 +298,7 @@ impl State {
         let of_class: Vec<&Job> = of_class.collect();
         Some(Standing {
             older: of_callers.into_iter().collect(),
-            runners: heads::of_each_runner(&of_class),
+            runners: heads::of_each_runner(&of_class, now),
         })
     }
 

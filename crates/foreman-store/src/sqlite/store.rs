@@ -14,8 +14,8 @@ use super::writer::{Durability, Load, WriteLane};
 use super::{OpenError, SqliteConfig, StoreStats, open, queries, rows};
 use crate::log::Span;
 use crate::{
-    Accepted, ClaimRequest, Claimed, Deletion, Depth, Due, JobFilter, LogPage, NewJob, Purge,
-    Purged, QueueCounts, QueueStore, Recovery, RunLog, Settlement, Standing, StoreError,
+    Accepted, ClaimRequest, Claimed, Deletion, Depth, Due, JobFilter, LogPage, NewJob, Outcome,
+    Purge, Purged, QueueCounts, QueueStore, Recovery, RunLog, Settlement, Standing, StoreError,
     StoreHealth, StoredAnswer, StoredRequest, Withdrawal,
 };
 
@@ -65,6 +65,40 @@ impl SqliteStore {
         stats.wal_bytes = fs::metadata(self.place.wal()).map_or(0, |meta| meta.len());
         stats
     }
+
+    /// Reads what a claimed job asks. Where that cannot be read, the job alone suffers.
+    async fn with_request(&self, mut claimed: Claimed) -> Result<Claimed, StoreError> {
+        let Claimed { job, .. } = &claimed;
+        let (seq, epoch) = (job.seq, job.progress.epoch);
+        let reading = self
+            .reader
+            .read(move |conn| queries::request_of(conn, seq))
+            .await;
+        claimed.request = match reading {
+            Ok(Some(request)) => Some(request),
+            Ok(None) => {
+                tracing::warn!(job.id = %job.id, "the stored request of a job is gone");
+                None
+            }
+            Err(error @ (StoreError::Damaged(_) | StoreError::Database(_))) => {
+                let error: &dyn std::error::Error = &error;
+                tracing::warn!(job.id = %job.id, error, "the stored request of a job cannot be read");
+                None
+            }
+            Err(other) => {
+                let release = Settlement {
+                    seq,
+                    epoch,
+                    now: job.claimed_at.unwrap_or(job.created_at),
+                    outcome: Outcome::Released,
+                    log: None,
+                };
+                self.settle(release).await?;
+                return Err(other);
+            }
+        };
+        Ok(claimed)
+    }
 }
 
 #[async_trait]
@@ -80,9 +114,13 @@ impl QueueStore for SqliteStore {
     }
 
     async fn claim(&self, request: ClaimRequest) -> Result<Option<Claimed>, StoreError> {
-        self.writer
-            .call(ORDERED, move |tx| queries::claim(tx, &request))
-            .await
+        let claim = self
+            .writer
+            .call(ORDERED, move |tx| queries::claim(tx, &request));
+        match claim.await? {
+            Some(claimed) => self.with_request(claimed).await.map(Some),
+            None => Ok(None),
+        }
     }
 
     async fn start(&self, seq: i64, epoch: Epoch, now: Timestamp) -> Result<(), StoreError> {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use foreman_job::{Clock, Priority, RetryPolicy, SystemClock};
+use foreman_job::{Clock, Priority, RetryPolicy, SteadyClock, SystemClock};
 use foreman_ollama::{
     Deadlines, HyperClient, Inventory, OllamaClient, Poller, PollerConfig, TargetConfig,
 };
@@ -43,7 +43,7 @@ impl Layers {
         shutdown: &Shutdown,
     ) -> Result<Self, ServeError> {
         let client: Arc<dyn OllamaClient> = Arc::new(HyperClient::new(target_config(settings))?);
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let clock: Arc<dyn Clock> = Arc::new(SteadyClock::default());
         let seed = last_inventory(store.as_ref()).await?;
         let poller = Poller::new(
             Arc::clone(&client),
@@ -51,7 +51,7 @@ impl Layers {
                 interval: settings.target.poll_interval,
                 ..PollerConfig::default()
             },
-            wall_clock(),
+            poll_clock(Arc::clone(&clock)),
             seed,
         );
         let inventory = poller.inventory();
@@ -164,9 +164,9 @@ fn server_config(settings: &Settings) -> ServerConfig {
     }
 }
 
-fn wall_clock() -> foreman_ollama::WallClock {
-    Arc::new(|| {
+fn poll_clock(clock: Arc<dyn Clock>) -> foreman_ollama::WallClock {
+    Arc::new(move || {
         // The clock is within the years that a timestamp can tell.
-        jiff::Timestamp::from_millisecond(SystemClock.now().as_millis()).unwrap_or_default()
+        jiff::Timestamp::from_millisecond(clock.now().as_millis()).unwrap_or_default()
     })
 }

@@ -227,7 +227,7 @@ fn job(app: &App, caller: Option<&str>, submission: Submission, wish: RequestHea
         runner,
         priority: submission.priority,
         caller: caller.map(str::to_owned),
-        not_before: submission.not_before,
+        not_before: submission.not_before.map(|at| app.clock.translate(at)),
         expires_in: submission.expires_in,
         when_caller_leaves: WhenCallerLeaves::Finish,
         headers: to_stored(&forwardable_headers(&inner.headers)),

@@ -4,7 +4,7 @@ use foreman_job::Choice;
 use foreman_job::lifecycle::Event;
 use rusqlite::{Connection, named_params};
 
-use super::{heads, journal, read};
+use super::{heads, journal};
 use crate::sqlite::rows::{self, Change};
 use crate::sqlite::writer::Tx;
 use crate::{ClaimRequest, Claimed, SlotTaken, StoreError, transition};
@@ -12,7 +12,10 @@ use crate::{ClaimRequest, Claimed, SlotTaken, StoreError, transition};
 pub(super) const SLOT: &str = "\
 SELECT EXISTS (SELECT 1 FROM jobs WHERE slot = :slot)";
 
-/// Claims the job that the policy names.
+/// Claims the job that the policy names; what it asks is left to be read by somebody else.
+///
+/// A body may be large, and the disk may not give it back: that would undo the whole transaction,
+/// and so every claim.
 pub(in crate::sqlite) fn claim(
     tx: &mut Tx<'_>,
     wish: &ClaimRequest,
@@ -32,8 +35,6 @@ pub(in crate::sqlite) fn claim(
 fn take(tx: &mut Tx<'_>, wish: &ClaimRequest, choice: Choice) -> Result<Claimed, StoreError> {
     let before = rows::by_seq(tx.conn, choice.seq)?.ok_or(StoreError::NotFound)?;
     let job = transition::apply(&before, &Event::Claim, wish.now)?;
-    let request = read::request_of(tx.conn, job.seq)?
-        .ok_or_else(|| StoreError::Damaged(format!("job {} has no request", job.id)))?;
     let change = Change {
         now: wish.now,
         claim: Some((wish.slot, choice.reason)),
@@ -43,7 +44,7 @@ fn take(tx: &mut Tx<'_>, wish: &ClaimRequest, choice: Choice) -> Result<Claimed,
     Ok(Claimed {
         job,
         reason: choice.reason,
-        request,
+        request: None,
         next_event: journal::end(tx.conn, before.seq)?.next(),
     })
 }

@@ -121,7 +121,7 @@ pub(super) fn of_runner(
         ":runner": runner.as_str(),
         ":priority": class.rank(),
     };
-    one(conn, OF_RUNNER, params)
+    one(conn, OF_RUNNER, params, now)
 }
 
 /// One look at the queue.
@@ -134,7 +134,7 @@ struct Look<'a> {
 impl Look<'_> {
     fn oldest(&self) -> Result<Option<HeadJob>, StoreError> {
         let params = named_params! {":now": self.now()};
-        let oldest = one(self.conn, OLDEST, params)?;
+        let oldest = one(self.conn, OLDEST, params, self.wish.now)?;
         match oldest {
             Some(head) if self.wish.is_paused(&head.runner) => self.oldest_open(),
             oldest => Ok(oldest),
@@ -235,7 +235,7 @@ impl Look<'_> {
             ":priority": class.rank(),
             ":caller": caller,
         };
-        one(self.conn, OF_RUNNER_AND_CALLER, params)
+        one(self.conn, OF_RUNNER_AND_CALLER, params, self.wish.now)
     }
 
     /// Reads the oldest job of a caller that is not for a paused runner.
@@ -249,7 +249,7 @@ impl Look<'_> {
             ":priority": class.rank(),
             ":caller": caller,
         };
-        let head = one(self.conn, OF_CLASS_AND_CALLER, params)?;
+        let head = one(self.conn, OF_CLASS_AND_CALLER, params, self.wish.now)?;
         if head
             .as_ref()
             .is_none_or(|head| !self.wish.is_paused(&head.runner))
@@ -268,7 +268,7 @@ impl Look<'_> {
         let mut oldest = None;
         for lower in Priority::ALL.into_iter().filter(|it| *it > class) {
             let params = named_params! {":now": self.now(), ":priority": lower.rank()};
-            let head = one(self.conn, OF_CLASS, params)?;
+            let head = one(self.conn, OF_CLASS, params, self.wish.now)?;
             oldest = older(
                 oldest,
                 head.filter(|head| !self.wish.is_paused(&head.runner)),
@@ -286,15 +286,20 @@ fn older(left: Option<HeadJob>, right: Option<HeadJob>) -> Option<HeadJob> {
     left.into_iter().chain(right).min_by_key(|head| head.seq)
 }
 
-fn one(conn: &Connection, sql: &str, params: impl Params) -> Result<Option<HeadJob>, StoreError> {
+fn one(
+    conn: &Connection,
+    sql: &str,
+    params: impl Params,
+    now: Timestamp,
+) -> Result<Option<HeadJob>, StoreError> {
     let found = conn
         .prepare_cached(sql)?
-        .query_row(params, head)
+        .query_row(params, |row| head(row, now))
         .optional()?;
     Ok(found)
 }
 
-fn head(row: &Row<'_>) -> rusqlite::Result<HeadJob> {
+fn head(row: &Row<'_>, now: Timestamp) -> rusqlite::Result<HeadJob> {
     let rank: i64 = row.get(1)?;
     let priority =
         Priority::from_rank(rank).ok_or(rusqlite::Error::IntegralValueOutOfRange(1, rank))?;
@@ -303,6 +308,6 @@ fn head(row: &Row<'_>) -> rusqlite::Result<HeadJob> {
         priority,
         runner: RunnerKey::from_stored(row.get(2)?),
         caller: row.get(3)?,
-        created_at: Timestamp::from_millis(row.get(4)?),
+        created_at: HeadJob::accepted(Timestamp::from_millis(row.get(4)?), now),
     })
 }

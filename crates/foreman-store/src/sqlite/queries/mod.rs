@@ -22,7 +22,7 @@ pub(super) use depth::{depths, standing};
 pub(super) use list::list;
 pub(super) use note::{note, save_note};
 pub(super) use purge::{delete, purge};
-pub(super) use read::{answer, counts, events, has_ready, oldest_queued, request};
+pub(super) use read::{answer, counts, events, has_ready, oldest_queued, request, request_of};
 
 /// The statements whose cost must not depend on the length of the queue, with their indexes.
 #[cfg(test)]

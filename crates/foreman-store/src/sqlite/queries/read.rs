@@ -45,7 +45,10 @@ pub(in crate::sqlite) fn request(
 }
 
 /// Reads the request of a job by its place.
-pub(super) fn request_of(conn: &Connection, seq: i64) -> Result<Option<StoredRequest>, StoreError> {
+pub(in crate::sqlite) fn request_of(
+    conn: &Connection,
+    seq: i64,
+) -> Result<Option<StoredRequest>, StoreError> {
     let found: Option<(String, Vec<u8>)> = conn
         .prepare_cached(REQUEST)?
         .query_row(named_params! {":seq": seq}, |row| {

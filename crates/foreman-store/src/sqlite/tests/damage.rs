@@ -132,3 +132,75 @@ async fn a_row_that_no_foreman_wrote_is_damage_and_not_a_panic() {
         "{claimed:?}"
     );
 }
+
+/// Breaks one of two jobs by hand, and expects the other to go on.
+async fn assert_fails_alone(store: &SqliteStore, disk: &OnDisk, sql: &str) {
+    let other = rusqlite::Connection::open(disk.path()).unwrap();
+    other.execute_batch(sql).unwrap();
+    assert_first_is_unread(store).await;
+}
+
+/// The first job has no request, the second one has.
+async fn assert_first_is_unread(store: &SqliteStore) {
+    let first = store.claim(wish()).await.unwrap().unwrap();
+    assert_eq!((first.job.id, first.request.clone()), (job(1, 10).id, None));
+    let failed = Settlement {
+        outcome: Outcome::Failed {
+            failure: JobFailure::new(FailureKind::StorageRead, "cannot be read"),
+            spends_attempt: false,
+            answer: None,
+        },
+        log: None,
+        ..done(&first)
+    };
+    let failed = store.settle(failed).await.unwrap();
+    assert_eq!(failed.progress.state, JobState::Failed);
+    let second = store.claim(wish()).await.unwrap().unwrap();
+    assert_eq!(second.job.id, job(2, 10).id);
+    assert_eq!(second.request, Some(job(2, 10).request));
+    assert_eq!(*store.health().borrow(), StoreHealth::Ok);
+}
+
+#[tokio::test]
+async fn a_job_whose_request_is_gone_is_claimed_without_it_and_the_next_with_its_own() {
+    let disk = OnDisk::default();
+    let store = disk.open_store();
+    accept(&store, 1).await;
+    accept(&store, 2).await;
+
+    assert_fails_alone(&store, &disk, "DELETE FROM job_requests WHERE seq = 1").await;
+}
+
+#[tokio::test]
+async fn a_request_that_no_foreman_wrote_stops_no_other_job() {
+    let disk = OnDisk::default();
+    let store = disk.open_store();
+    accept(&store, 1).await;
+    accept(&store, 2).await;
+
+    let sql = "UPDATE job_requests SET headers = '{' WHERE seq = 1";
+    assert_fails_alone(&store, &disk, sql).await;
+}
+
+#[tokio::test]
+async fn a_request_on_a_damaged_page_stops_no_other_job() {
+    let disk = OnDisk::default();
+    let store = disk.open_store();
+    accept(&store, 1).await;
+    let page_of_2 = {
+        // The body of the first fills pages of its own, which come before the next job's.
+        let other = rusqlite::Connection::open(disk.path()).unwrap();
+        let grow = "UPDATE job_requests SET body = zeroblob(40000) WHERE seq = 1";
+        other.execute_batch(grow).unwrap();
+        let pages = "PRAGMA page_count";
+        other
+            .query_row(pages, [], |row| row.get::<_, i64>(0))
+            .unwrap()
+    };
+    accept(&store, 2).await;
+    store.close().await.unwrap();
+    // A link of the chain of pages that points nowhere.
+    damage(&disk, u64::try_from(page_of_2).unwrap() - 3);
+
+    assert_first_is_unread(&disk.open_store()).await;
+}

@@ -13,7 +13,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use foreman_job::{
-    Endpoint, JobId, PickReason, Priority, QueueHeads, Random, RunnerKey, Timestamp,
+    Endpoint, FailureKind, JobFailure, JobId, JobState, PickReason, Priority, QueueHeads, Random,
+    RunnerKey, Timestamp,
 };
 use tempfile::TempDir;
 
