@@ -6,11 +6,13 @@
     reason = "a test that cannot be set up has failed"
 )]
 
+mod disk;
 mod exchange;
 mod process;
 mod setup;
 mod wait;
 
+pub use disk::Disk;
 pub use exchange::{Exchange, Head, Reply, request};
 pub use process::{Builder, Foreman, Log};
 pub use setup::{Pair, chat, chat_stream, stub};

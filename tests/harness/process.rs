@@ -12,7 +12,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::{Exchange, Reply, within};
+use crate::{Disk, Exchange, Reply, within};
 
 /// What the program writes as its log, line by line.
 #[derive(Debug, Clone)]
@@ -27,6 +27,7 @@ pub struct Builder {
     program: PathBuf,
     directory: Arc<TempDir>,
     settings: Vec<(String, String)>,
+    environment: Vec<(String, String)>,
 }
 
 /// A running foreman. Dropping it kills it.
@@ -47,6 +48,7 @@ impl Builder {
             program: PathBuf::from(program),
             directory: Arc::new(directory),
             settings: Vec::new(),
+            environment: Vec::new(),
         }
     }
 
@@ -71,16 +73,30 @@ impl Builder {
         self
     }
 
+    /// Puts its database on a disk that does what the test says.
+    #[must_use]
+    pub fn on(mut self, disk: &Disk) -> Self {
+        let database = self.database();
+        self.environment.extend(disk.environment(&database));
+        self
+    }
+
+    /// Returns the file of its database.
+    pub fn database(&self) -> PathBuf {
+        self.directory.path().join("foreman.db")
+    }
+
     /// Returns the command, ready for a first argument.
     pub fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
         command
             .env_clear()
             .current_dir(self.directory.path())
-            .env("FOREMAN_DB", self.directory.path().join("foreman.db"))
+            .env("FOREMAN_DB", self.database())
             .env("FOREMAN_LISTEN", "127.0.0.1:0")
             .env("FOREMAN_LOG_FORMAT", "json")
             .envs(self.settings.iter().map(|(name, value)| (name, value)))
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

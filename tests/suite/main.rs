@@ -19,6 +19,7 @@ mod parity;
 mod passthrough;
 mod restart;
 mod shutdown;
+mod storage;
 mod surface;
 mod tidy;
 mod traps;

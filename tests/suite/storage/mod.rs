@@ -1,0 +1,3 @@
+//! What the disk may do to foreman, and what callers see of it.
+
+mod power;
