@@ -92,6 +92,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn an_error_is_told_with_all_its_causes() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("target cannot be reached")]
+        struct Outer(#[source] std::io::Error);
+
+        let error = Outer(std::io::Error::other("no route"));
+
+        assert_eq!(chain(&error), "target cannot be reached: no route");
+    }
+
+    #[test]
     fn statuses_are_classed_by_what_they_mean_for_a_repetition() {
         let table: [(u16, &str, FailureKind); 12] = [
             (400, r#"{"error":"bad"}"#, FailureKind::TargetRejected),

@@ -154,3 +154,52 @@ fn decide(
 fn lock(past: &Mutex<Past>) -> MutexGuard<'_, Past> {
     past.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use foreman_job::lifecycle::Progress;
+    use foreman_job::{Endpoint, JobId, Priority};
+    use tokio::time;
+
+    use super::*;
+    use crate::SeededRandom;
+
+    const STEP: Duration = Duration::from_secs(10);
+
+    fn job_of(name: &str) -> Job {
+        Job {
+            seq: 1,
+            id: JobId::generate(Timestamp::from_millis(1), &SeededRandom::new(1)),
+            endpoint: Endpoint::Chat,
+            model: name.to_owned(),
+            runner: RunnerKey::new(name, ""),
+            priority: Priority::Normal,
+            caller: None,
+            progress: Progress::accepted(),
+            created_at: Timestamp::from_millis(1),
+            claimed_at: None,
+            started_at: None,
+            finished_at: None,
+            not_before: None,
+            expires_at: None,
+            failure: None,
+            target_status: None,
+            usage: None,
+            retry_of: None,
+            metadata: None,
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_drain_lasts_from_its_first_job_until_one_of_another_runner_begins() {
+        let mut order = Order::new(Duration::from_mins(5));
+        let mut lasted = vec![order.drained_for()];
+        for name in ["a", "a", "b", "b"] {
+            order.begins(&job_of(name));
+            time::advance(STEP).await;
+            lasted.push(order.drained_for());
+        }
+
+        assert_eq!(lasted, [Duration::ZERO, STEP, 2 * STEP, STEP, 2 * STEP]);
+    }
+}

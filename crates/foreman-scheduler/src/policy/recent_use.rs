@@ -142,4 +142,26 @@ mod tests {
         assert!(used.named.len() <= REMEMBERED);
         assert!(used.of(Some("caller 19999"), at(20_000)) > 0.0);
     }
+
+    #[test]
+    fn one_caller_too_many_has_the_half_forgotten_that_used_least() {
+        let mut used = RecentUse::default();
+        for number in 1..=REMEMBERED {
+            let seconds = u64::try_from(number).unwrap();
+            used.charge(Some(&format!("caller {number}")), at(seconds), at(0));
+        }
+        assert_eq!(used.named.len(), REMEMBERED, "as many are remembered");
+
+        used.charge(Some("one more"), at(1_000_000), at(0));
+
+        let half = REMEMBERED / 2;
+        assert_eq!(used.named.len(), half);
+        let first_kept = half + 2;
+        assert!(close(
+            used.of(Some(&format!("caller {}", first_kept - 1)), at(0)),
+            0.0
+        ));
+        assert!(used.of(Some(&format!("caller {first_kept}")), at(0)) > 0.0);
+        assert!(used.of(Some("one more"), at(0)) > 0.0);
+    }
 }
