@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use foreman_job::Clock;
 use foreman_ollama::{Inventory, OllamaClient};
@@ -11,6 +12,7 @@ use http::Request;
 use hyper::body::Incoming;
 use prometheus_client::registry::Registry;
 use sha2::{Digest, Sha256};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::{Auth, Caller};
@@ -18,6 +20,8 @@ use crate::changes::Changes;
 use crate::cors::Cors;
 use crate::host::HostCheck;
 use crate::io::Wishes;
+use crate::request::{Limits, Pace};
+use crate::reserve::Memory;
 use crate::{Metrics, ServerConfig};
 
 /// What all requests share.
@@ -33,6 +37,10 @@ pub(crate) struct App {
     pub(crate) cors: Cors,
     pub(crate) host: HostCheck,
     pub(crate) changes: Changes,
+    /// Of the bodies that are read.
+    pub(crate) memory: Memory,
+    /// Taken while jobs are listed.
+    pub(crate) lists: Semaphore,
     pub(crate) draining: CancellationToken,
     pub(crate) request_ids: AtomicU64,
 }
@@ -47,6 +55,24 @@ pub(crate) struct Call {
 }
 
 impl App {
+    /// Returns the limits of a body that is read whole, and may have so many bytes.
+    pub(crate) fn limits(&self, size: u64) -> Limits<'_> {
+        Limits {
+            size,
+            memory: &self.memory,
+            pace: self.pace(Some(self.config.body_timeout)),
+        }
+    }
+
+    /// Returns how fast a body must come.
+    pub(crate) const fn pace(&self, total: Option<Duration>) -> Pace {
+        Pace {
+            idle: self.config.body_idle_timeout,
+            rate: self.config.body_rate,
+            total,
+        }
+    }
+
     /// Returns after how many seconds so many jobs will be done, 1 to 120.
     pub(crate) fn retry_after(&self, jobs: u64) -> u64 {
         self.scheduler.time_for(jobs).as_secs().clamp(1, 120)

@@ -6,10 +6,12 @@ use foreman_job::Priority;
 use http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
+use tokio::time::Instant;
 
 use crate::TokenEntry;
 use crate::caps::{OpenRequest, OpenRequests};
 use crate::error::ApiError;
+use crate::rate::Allowance;
 
 /// Who calls, as far as foreman knows.
 #[derive(Debug, Clone)]
@@ -20,33 +22,55 @@ pub(crate) struct Caller {
     pub(crate) max_priority: Priority,
     /// How many of its jobs may wait.
     pub(crate) max_queued: Option<u64>,
+    counts: Arc<Counts>,
+}
+
+/// What is counted of a caller.
+#[derive(Debug)]
+struct Counts {
     open: Option<Arc<OpenRequests>>,
+    watching: Arc<OpenRequests>,
+    allowance: Option<Allowance>,
 }
 
 /// Knows the callers by their tokens.
 #[derive(Debug)]
 pub(crate) struct Auth {
     known: Vec<Known>,
+    /// All callers without a name are one.
+    unnamed: Arc<Counts>,
 }
 
 #[derive(Debug)]
 struct Known {
     entry: TokenEntry,
     name: Arc<str>,
-    open: Option<Arc<OpenRequests>>,
+    counts: Arc<Counts>,
 }
 
 impl Auth {
-    pub(crate) fn new(tokens: Vec<TokenEntry>) -> Self {
+    pub(crate) fn new(tokens: Vec<TokenEntry>, max_watching: u64) -> Self {
+        let now = Instant::now();
+        let counts = |entry: Option<&TokenEntry>| {
+            let rate = entry.and_then(TokenEntry::max_rate);
+            Arc::new(Counts {
+                open: entry
+                    .and_then(TokenEntry::max_concurrent)
+                    .map(OpenRequests::new),
+                watching: OpenRequests::new(max_watching),
+                allowance: rate.map(|rate| Allowance::new(rate, now)),
+            })
+        };
+        let unnamed = counts(None);
         let known = tokens
             .into_iter()
-            .map(|entry| {
-                let name = Arc::from(entry.name());
-                let open = entry.max_concurrent().map(OpenRequests::new);
-                Known { entry, name, open }
+            .map(|entry| Known {
+                name: Arc::from(entry.name()),
+                counts: counts(Some(&entry)),
+                entry,
             })
             .collect();
-        Self { known }
+        Self { known, unnamed }
     }
 
     /// Returns who calls, or none when it must not.
@@ -54,44 +78,68 @@ impl Auth {
     /// Takes the same time whichever token it is, and whether it is one.
     pub(crate) fn caller(&self, headers: &HeaderMap) -> Option<Caller> {
         if self.known.is_empty() {
-            return Some(Caller::anonymous(Priority::High));
+            return Some(self.anonymous(Priority::High));
         }
         let digest: [u8; 32] = Sha256::digest(presented(headers)?).into();
         let mut found = None;
-        for Known { entry, name, open } in &self.known {
+        for Known {
+            entry,
+            name,
+            counts,
+        } in &self.known
+        {
             if bool::from(entry.digest().ct_eq(&digest)) {
                 found = Some(Caller {
                     name: Some(Arc::clone(name)),
                     max_priority: entry.max_priority(),
                     max_queued: entry.max_queued(),
-                    open: open.clone(),
+                    counts: Arc::clone(counts),
                 });
             }
         }
         found
     }
-}
 
-impl Caller {
     /// Somebody, on a route where it does not matter who.
-    pub(crate) const fn unknown() -> Self {
-        Self::anonymous(Priority::Low)
+    pub(crate) fn unknown(&self) -> Caller {
+        self.anonymous(Priority::Low)
     }
 
     /// A caller without a name.
-    pub(crate) const fn anonymous(max_priority: Priority) -> Self {
-        Self {
+    pub(crate) fn anonymous(&self, max_priority: Priority) -> Caller {
+        Caller {
             name: None,
             max_priority,
             max_queued: None,
-            open: None,
+            counts: Arc::clone(&self.unnamed),
         }
     }
+}
 
+impl Caller {
     /// Counts a request that waits for its job, as long as what is returned lives; refuses one too
     /// many.
     pub(crate) fn open_request(&self) -> Result<Option<OpenRequest>, ApiError> {
-        self.open.as_ref().map(OpenRequests::enter).transpose()
+        let open = self.counts.open.as_ref();
+        open.map(OpenRequests::enter).transpose()
+    }
+
+    /// Counts a request that follows jobs, as long as what is returned lives; refuses one too many.
+    pub(crate) fn watching(&self) -> Result<OpenRequest, ApiError> {
+        self.counts.watching.enter()
+    }
+
+    /// Takes one time off what the caller may ask, or says when to come back.
+    pub(crate) fn ask(&self) -> Result<(), ApiError> {
+        let allowance = self.counts.allowance.as_ref();
+        allowance.map_or(Ok(()), |it| it.take(Instant::now()))
+    }
+
+    /// Takes more times: what was asked stood for many.
+    pub(crate) fn charge(&self, times: usize) {
+        if let Some(allowance) = &self.counts.allowance {
+            allowance.charge(times, Instant::now());
+        }
     }
 
     /// Returns the class that the caller gets when it asks for one, or for none.
@@ -119,10 +167,11 @@ mod tests {
     use super::*;
 
     fn auth() -> Auth {
-        Auth::new(vec![
+        let tokens = vec![
             TokenEntry::new("alice", "secret-a", Priority::High),
             TokenEntry::new("bob", "secret-b", Priority::Low),
-        ])
+        ];
+        Auth::new(tokens, 9)
     }
 
     fn headers(name: &'static str, value: &str) -> HeaderMap {
@@ -154,7 +203,7 @@ mod tests {
 
     #[test]
     fn without_tokens_everybody_may_call() {
-        let caller = Auth::new(Vec::new()).caller(&HeaderMap::new()).unwrap();
+        let caller = Auth::new(Vec::new(), 9).caller(&HeaderMap::new()).unwrap();
 
         assert_eq!(caller.name, None);
         assert_eq!(caller.priority(Some(Priority::High)), Priority::High);

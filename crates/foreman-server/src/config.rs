@@ -14,17 +14,35 @@ pub struct ServerConfig {
     pub max_body: u64,
     /// Whether waiting callers get interim responses.
     pub interim: Interim,
-    /// A caller must send the head of its request within this time.
-    ///
-    /// Hyper counts the time between two requests of a connection too, so this is also how long an
-    /// idle connection stays open.
+    /// A caller must send the whole head of its request within this time from its first byte; the
+    /// first head of a connection from its beginning.
     pub header_timeout: Duration,
+    /// A connection on which nothing is asked for this long is closed.
+    pub keep_alive_timeout: Duration,
+    /// The head of a request must fit in so many bytes; hyper takes no less than 8 KiB.
+    pub max_head: usize,
+    /// More headers than this are refused.
+    pub max_headers: usize,
     /// A caller must not pause longer than this within the body of its request.
     pub body_idle_timeout: Duration,
+    /// A body that is read before it is sent on must be there within this time.
+    pub body_timeout: Duration,
+    /// Beyond [`body_idle_timeout`](Self::body_idle_timeout) a body must have come with so many
+    /// bytes a second on average.
+    pub body_rate: u64,
+    /// Bodies that were read and not handed on yet hold no more memory than this together.
+    pub body_memory: u64,
     /// A caller that takes no byte for this long, although there are some, is dropped.
     pub write_stall_timeout: Duration,
-    /// More connections than this wait to be accepted.
+    /// More connections than this are told to come back later.
     pub max_connections: usize,
+    /// So many connections beyond [`max_connections`](Self::max_connections) are served foreman's
+    /// own pages, so that it can be looked at and steered when it is crowded.
+    pub reserved_connections: usize,
+    /// So many requests of one caller may follow jobs, or wait for their end, at once.
+    pub max_watching: u64,
+    /// So many jobs may be submitted by one request.
+    pub max_batch: usize,
     /// Who may call; empty: everybody.
     pub tokens: Vec<TokenEntry>,
     /// Web origins that may call, besides those that Ollama allows by itself; `*` allows all.
@@ -56,6 +74,16 @@ pub struct TokenEntry {
     max_priority: Priority,
     max_queued: Option<u64>,
     max_concurrent: Option<u64>,
+    max_rate: Option<Rate>,
+}
+
+/// How often something may happen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate {
+    /// So many times at once, after a pause.
+    pub times: u64,
+    /// In this time that many more.
+    pub per: Duration,
 }
 
 impl Default for ServerConfig {
@@ -66,13 +94,27 @@ impl Default for ServerConfig {
             max_body: 256 * 1024 * 1024,
             // Below the shortest limit for silence that was seen in clients.
             interim: Interim::Auto(Duration::from_secs(15)),
+            header_timeout: Duration::from_secs(10),
             // Longer than the minute for which most clients keep idle connections.
-            header_timeout: Duration::from_secs(75),
+            keep_alive_timeout: Duration::from_secs(75),
+            // The largest tokens and cookies that are seen have some 16 KiB.
+            max_head: 64 * 1024,
+            max_headers: 100,
             body_idle_timeout: Duration::from_secs(30),
+            // The largest body over some 2 Mbit/s.
+            body_timeout: Duration::from_mins(15),
+            body_rate: 1024,
+            // Four of the largest.
+            body_memory: 1024 * 1024 * 1024,
             // A laptop that sleeps for a moment survives it; a dead one costs no memory for long.
             write_stall_timeout: Duration::from_mins(1),
             // Ten thousand waiting callers, and room for others.
             max_connections: 16_384,
+            reserved_connections: 64,
+            // Every job that a busy program has in the queue.
+            max_watching: 1024,
+            // As many as may wait by default.
+            max_batch: 10_000,
             tokens: Vec::new(),
             origins: Vec::new(),
             hostname: None,
@@ -95,6 +137,7 @@ impl TokenEntry {
             max_priority,
             max_queued: None,
             max_concurrent: None,
+            max_rate: None,
         }
     }
 
@@ -104,6 +147,13 @@ impl TokenEntry {
     pub const fn with_caps(mut self, queued: Option<u64>, concurrent: Option<u64>) -> Self {
         self.max_queued = queued;
         self.max_concurrent = concurrent;
+        self
+    }
+
+    /// Bounds how often the caller may ask for something.
+    #[must_use]
+    pub const fn with_rate(mut self, rate: Option<Rate>) -> Self {
+        self.max_rate = rate;
         self
     }
 
@@ -125,6 +175,10 @@ impl TokenEntry {
         self.max_concurrent
     }
 
+    pub(crate) const fn max_rate(&self) -> Option<Rate> {
+        self.max_rate
+    }
+
     pub(crate) const fn digest(&self) -> &[u8; 32] {
         &self.digest
     }
@@ -137,6 +191,7 @@ impl fmt::Debug for TokenEntry {
             .field("max_priority", &self.max_priority)
             .field("max_queued", &self.max_queued)
             .field("max_concurrent", &self.max_concurrent)
+            .field("max_rate", &self.max_rate)
             .finish_non_exhaustive()
     }
 }

@@ -1,28 +1,40 @@
 //! Serves one connection of a caller.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioTimer;
 use tokio::net::TcpStream;
 
+use crate::ServerConfig;
 use crate::Shutdown;
 use crate::app::App;
-use crate::io::{CallerIo, Wishes};
+use crate::io::{CallerIo, Patience, Wishes};
+use crate::reserve::Place;
 use crate::service::CallerService;
+
+/// Hyper takes no smaller buffer.
+const LEAST_BUFFER: usize = 8192;
 
 /// Serves a connection until its caller leaves, or foreman ends.
 ///
 /// At the first stage of the shutdown an idle connection is closed and a busy one after its answer;
 /// at the second it is dropped.
-pub(crate) async fn serve(stream: TcpStream, app: Arc<App>, shutdown: Shutdown) {
+pub(crate) async fn serve(stream: TcpStream, place: Place, app: Arc<App>, shutdown: Shutdown) {
     let _counted = app.metrics.connection();
-    let header_timeout = app.config.header_timeout;
     let wishes = Arc::new(Wishes::default());
-    let write_stall = app.config.write_stall_timeout;
-    let io = CallerIo::new(stream, write_stall, Arc::clone(&wishes));
-    let connection = builder(header_timeout).serve_connection(io, CallerService { app, wishes });
+    let patience = Patience {
+        head: place.kind.patience(app.config.header_timeout),
+        write_stall: app.config.write_stall_timeout,
+    };
+    let io = CallerIo::new(stream, patience, Arc::clone(&wishes));
+    let builder = builder(&app.config);
+    let service = CallerService {
+        app,
+        wishes,
+        place: place.kind,
+    };
+    let connection = builder.serve_connection(io, service);
     let mut connection = Box::pin(connection);
     let ended = tokio::select! {
         ended = &mut connection => Some(ended),
@@ -43,13 +55,16 @@ pub(crate) async fn serve(stream: TcpStream, app: Arc<App>, shutdown: Shutdown) 
     }
 }
 
-fn builder(header_timeout: Duration) -> http1::Builder {
+fn builder(config: &ServerConfig) -> http1::Builder {
     let mut builder = http1::Builder::new();
-    // Without a timer hyper would not keep the timeout at all. A half-closed connection counts as
-    // a caller that left.
+    // Without a timer hyper would not keep the timeout at all. It counts from the end of the last
+    // answer, so it is the one for idle connections; that for heads is the socket's. A half-closed
+    // connection counts as a caller that left.
     builder
         .timer(TokioTimer::new())
-        .header_read_timeout(header_timeout)
+        .header_read_timeout(config.keep_alive_timeout.max(config.header_timeout))
+        .max_buf_size(config.max_head.max(LEAST_BUFFER))
+        .max_headers(config.max_headers)
         .half_close(false)
         .keep_alive(true);
     builder

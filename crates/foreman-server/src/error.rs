@@ -136,6 +136,13 @@ impl ApiError {
         Self::new(Fault::Internal, "internal error")
     }
 
+    /// Says when to come back.
+    #[must_use]
+    pub(crate) const fn after(mut self, seconds: u64) -> Self {
+        self.retry_after = Some(seconds);
+        self
+    }
+
     /// Adds the job that it is about.
     #[must_use]
     pub(crate) fn of_job(mut self, job: JobId) -> Self {

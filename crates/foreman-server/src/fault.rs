@@ -42,6 +42,12 @@ pub(crate) enum Fault {
     Cancelled,
     /// As many requests of the caller are open as may.
     TooManyRequests,
+    /// The caller asks more often than it may.
+    RateLimited,
+    /// As many connections are open as may.
+    TooManyConnections,
+    /// As much memory holds bodies of requests as may.
+    TooManyBodies,
     /// As many jobs wait as may.
     QueueFull,
     /// Foreman ends.
@@ -82,8 +88,11 @@ impl Fault {
             Self::NotAJob => (422, "not_a_job"),
             Self::Refused(status) => (status, "request_refused"),
             Self::TooManyRequests => (429, "too_many_requests"),
+            Self::RateLimited => (429, "rate_limited"),
             Self::Cancelled => (499, "cancelled"),
             Self::QueueFull => (503, "queue_full"),
+            Self::TooManyConnections => (503, "too_many_connections"),
+            Self::TooManyBodies => (503, "too_many_bodies"),
             Self::ShuttingDown => (503, "shutting_down"),
             Self::StoreBusy => (503, "storage_busy"),
             Self::StoreFailed => (503, "storage_failed"),
@@ -115,6 +124,9 @@ impl Fault {
             | Self::IdempotencyMismatch
             | Self::Cancelled
             | Self::TooManyRequests
+            | Self::RateLimited
+            | Self::TooManyConnections
+            | Self::TooManyBodies
             | Self::QueueFull
             | Self::ShuttingDown
             | Self::StoreBusy
@@ -132,6 +144,9 @@ impl Fault {
         match self {
             Self::StoreFull | Self::StoreFailed => Some(RETRY_LATER),
             Self::TooManyRequests
+            | Self::RateLimited
+            | Self::TooManyConnections
+            | Self::TooManyBodies
             | Self::QueueFull
             | Self::ShuttingDown
             | Self::StoreBusy

@@ -3,7 +3,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -25,6 +25,10 @@ pub(crate) struct Wishes {
     interim: AtomicBool,
     /// The caller may still be sending when the connection is closed.
     linger: AtomicBool,
+    /// A request is being answered: what is read belongs to it, and may take its time.
+    answering: AtomicBool,
+    /// How many requests have come.
+    requests: AtomicU32,
 }
 
 /// The connection to a caller.
@@ -34,6 +38,7 @@ pub(crate) struct Wishes {
 pub(crate) struct CallerIo {
     stream: TokioIo<TcpStream>,
     stall: Stall,
+    heads: Heads,
     wishes: Arc<Wishes>,
     /// What is left of an interim response that was begun.
     unsent: &'static [u8],
@@ -47,9 +52,22 @@ struct Stall {
     armed: bool,
 }
 
+/// Notices that a caller does not come to the end of the head of its request.
+struct Heads {
+    limit: Duration,
+    /// Since when a head is on its way; the first one is from the beginning.
+    began: Option<Instant>,
+    /// Made when it is waited for: most heads come in one piece.
+    timer: Option<Pin<Box<Sleep>>>,
+    /// The requests whose heads have come.
+    seen: u32,
+}
+
 impl Wishes {
     /// Forgets what the last request asked for.
     pub(crate) fn begin_request(&self) {
+        self.answering.store(true, Ordering::Release);
+        self.requests.fetch_add(1, Ordering::AcqRel);
         self.interim.store(false, Ordering::Release);
         self.linger.store(false, Ordering::Release);
     }
@@ -64,6 +82,11 @@ impl Wishes {
         self.interim.store(false, Ordering::Release);
     }
 
+    /// Notes that the answer has ended: what comes next is another request.
+    pub(crate) fn end_answer(&self) {
+        self.answering.store(false, Ordering::Release);
+    }
+
     /// Asks that the rest of the request is read when the connection is closed, since a close with
     /// unread bytes would destroy the answer on its way.
     pub(crate) fn linger(&self) {
@@ -71,14 +94,29 @@ impl Wishes {
     }
 }
 
+/// How long a caller may take.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Patience {
+    /// For the head of a request.
+    pub(crate) head: Duration,
+    /// Between two bytes that it takes.
+    pub(crate) write_stall: Duration,
+}
+
 impl CallerIo {
-    pub(crate) fn new(stream: TcpStream, write_stall: Duration, wishes: Arc<Wishes>) -> Self {
+    pub(crate) fn new(stream: TcpStream, patience: Patience, wishes: Arc<Wishes>) -> Self {
         Self {
             stream: TokioIo::new(stream),
             stall: Stall {
-                limit: write_stall,
+                limit: patience.write_stall,
                 timer: None,
                 armed: false,
+            },
+            heads: Heads {
+                limit: patience.head,
+                began: Some(Instant::now()),
+                timer: None,
+                seen: 0,
             },
             wishes,
             unsent: &[],
@@ -137,13 +175,53 @@ impl Stall {
     }
 }
 
+impl Heads {
+    /// Looks at the time after a read that gave something, or nothing yet.
+    fn watch(&mut self, cx: &mut Context<'_>, read: bool) -> io::Result<()> {
+        let Some(began) = self.began else {
+            self.began = read.then(Instant::now);
+            return Ok(());
+        };
+        let until = began + self.limit;
+        let is_over = if read {
+            Instant::now() >= until
+        } else {
+            let timer = self
+                .timer
+                .get_or_insert_with(|| Box::pin(sleep_until(until)));
+            timer.as_mut().poll(cx).is_ready()
+        };
+        if is_over {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        Ok(())
+    }
+
+    /// Forgets a head that has come.
+    fn follow(&mut self, requests: u32) {
+        if requests != self.seen {
+            self.seen = requests;
+            self.began = None;
+            self.timer = None;
+        }
+    }
+}
+
 impl Read for CallerIo {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
+        let this = &mut *self;
+        this.heads
+            .follow(this.wishes.requests.load(Ordering::Acquire));
+        let polled = Pin::new(&mut this.stream).poll_read(cx, buf);
+        let is_error = matches!(polled, Poll::Ready(Err(_)));
+        if !is_error && !this.wishes.answering.load(Ordering::Acquire) {
+            this.heads.watch(cx, polled.is_ready())?;
+        }
+        polled
     }
 }
 
@@ -200,6 +278,13 @@ mod tests {
 
     use super::*;
 
+    fn patience(head: u64, write_stall: u64) -> Patience {
+        Patience {
+            head: Duration::from_millis(head),
+            write_stall: Duration::from_millis(write_stall),
+        }
+    }
+
     #[tokio::test]
     async fn a_peer_that_takes_nothing_is_given_up() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -207,7 +292,7 @@ mod tests {
             .await
             .unwrap();
         let (stream, _) = listener.accept().await.unwrap();
-        let mut io = CallerIo::new(stream, Duration::from_millis(10), Arc::default());
+        let mut io = CallerIo::new(stream, patience(10_000, 10), Arc::default());
         let piece = vec![0; 64 * 1024];
 
         let end = loop {
@@ -229,7 +314,7 @@ mod tests {
             .unwrap();
         let (stream, _) = listener.accept().await.unwrap();
         let wishes = Arc::new(Wishes::default());
-        let mut io = CallerIo::new(stream, Duration::from_secs(1), Arc::clone(&wishes));
+        let mut io = CallerIo::new(stream, patience(10_000, 1_000), Arc::clone(&wishes));
 
         wishes.send_interim();
         poll_fn(|cx| Pin::new(&mut io).poll_flush(cx))

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use crate::Metrics;
 use crate::caps::OpenRequest;
+use crate::io::Wishes;
 use crate::metrics::Counted;
 use crate::response::Body;
 use crate::router::Class;
@@ -20,6 +21,7 @@ use crate::router::Class;
 /// What is noted of a request; written when it is dropped, since callers leave at any time.
 pub(crate) struct Record {
     metrics: Metrics,
+    wishes: Arc<Wishes>,
     method: Method,
     class: Class,
     began: Instant,
@@ -31,9 +33,15 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    pub(crate) fn begin(metrics: Metrics, method: Method, class: Class) -> Self {
+    pub(crate) fn begin(
+        metrics: Metrics,
+        wishes: Arc<Wishes>,
+        method: Method,
+        class: Class,
+    ) -> Self {
         Self {
             metrics,
+            wishes,
             method,
             class,
             began: Instant::now(),
@@ -71,6 +79,7 @@ impl Record {
 
 impl Drop for Record {
     fn drop(&mut self) {
+        self.wishes.end_answer();
         let took = self.began.elapsed();
         self.metrics.ended(self.class, self.status, took);
         tracing::info!(

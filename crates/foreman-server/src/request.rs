@@ -9,24 +9,68 @@ use foreman_ollama::{BoxError, TargetBody};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use tokio::time::{Instant, Sleep, sleep, timeout};
+use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
 
+use crate::app::App;
 use crate::error::ApiError;
 use crate::fault::Fault;
 use crate::io::Wishes;
+use crate::reserve::{Held, Memory};
 
 /// Smaller bodies are read before they are sent on, so that a pooled connection can carry them.
 const SMALL: u64 = 64 * 1024;
+/// As good as no limit, and no time overflows with it.
+const FOREVER: Duration = Duration::from_hours(24 * 365);
 /// Room made at once for a body of a known length; more comes with the bytes.
 const FIRST_ROOM: u64 = 1024 * 1024;
 
-/// Limits of a body.
+/// Limits of a body that is read whole.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Limits {
+pub(crate) struct Limits<'a> {
     /// In all.
     pub(crate) size: u64,
+    /// Where room for it comes from.
+    pub(crate) memory: &'a Memory,
+    /// How fast it must come.
+    pub(crate) pace: Pace,
+}
+
+/// A body that was read whole.
+#[derive(Debug)]
+pub(crate) struct Whole {
+    pub(crate) bytes: Bytes,
+    /// The memory that it holds, to be kept until the body was handed on.
+    pub(crate) held: Held,
+}
+
+/// How fast a body must come.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pace {
     /// Between two pieces.
     pub(crate) idle: Duration,
+    /// Bytes a second on average, once it has been idle for so long.
+    pub(crate) rate: u64,
+    /// In all.
+    pub(crate) total: Option<Duration>,
+}
+
+/// A body on its way, and how long it has been.
+struct Coming<'a> {
+    body: &'a mut Incoming,
+    wishes: &'a Wishes,
+    pace: Pace,
+    began: Instant,
+    size: u64,
+}
+
+impl Pace {
+    /// Returns when the next piece of a body must be there.
+    fn due(&self, began: Instant, now: Instant, size: u64) -> Instant {
+        let earned = Duration::from_secs(size / self.rate.max(1));
+        let on_average = began + self.idle.saturating_add(earned).min(FOREVER);
+        let in_all = began + self.total.unwrap_or(FOREVER).min(FOREVER);
+        (now + self.idle.min(FOREVER)).min(on_average).min(in_all)
+    }
 }
 
 /// Reads a body whole.
@@ -34,26 +78,32 @@ pub(crate) struct Limits {
 /// A length that is too large is refused before a byte is read.
 pub(crate) async fn read(
     mut body: Incoming,
-    limits: Limits,
+    limits: Limits<'_>,
     wishes: &Wishes,
-) -> Result<Bytes, ApiError> {
+) -> Result<Whole, ApiError> {
     let announced = body.size_hint().exact();
     if announced.is_some_and(|length| length > limits.size) {
         wishes.linger();
         return Err(too_large(limits.size));
     }
+    let mut coming = Coming::new(&mut body, limits.pace, wishes);
+    let mut held = Held::default();
     let mut first = None;
     let mut whole = BytesMut::new();
-    let mut size = 0_u64;
-    while let Some(chunk) = next(&mut body, limits.idle, wishes).await? {
-        size = size.saturating_add(length(&chunk));
+    while let Some(chunk) = coming.next().await? {
+        let size = coming.size;
         if size > limits.size {
             wishes.linger();
             return Err(too_large(limits.size));
         }
+        if size > SMALL {
+            let room = limits.memory.hold(&mut held, size);
+            room.inspect_err(|_| wishes.linger())?;
+        }
         if first.is_none() && whole.is_empty() {
             if announced == Some(size) {
-                return Ok(unpinned(chunk));
+                let bytes = unpinned(chunk);
+                return Ok(Whole { bytes, held });
             }
             first = Some(chunk);
             continue;
@@ -65,7 +115,8 @@ pub(crate) async fn read(
         }
         whole.extend_from_slice(&chunk);
     }
-    Ok(first.map_or_else(|| whole.freeze(), unpinned))
+    let bytes = first.map_or_else(|| whole.freeze(), unpinned);
+    Ok(Whole { bytes, held })
 }
 
 /// Copies a small chunk, which would keep the whole buffer alive that it was read into.
@@ -83,7 +134,7 @@ fn unpinned(chunk: Bytes) -> Bytes {
 /// a small body must not come late: it is waited for here, also when the length is not announced.
 pub(crate) async fn forwardable(
     mut body: Incoming,
-    idle: Duration,
+    app: &App,
     wishes: &Wishes,
 ) -> Result<TargetBody, ApiError> {
     if body.is_end_stream() {
@@ -91,22 +142,27 @@ pub(crate) async fn forwardable(
     }
     let length = body.size_hint().exact();
     if length.is_some_and(|length| length <= SMALL) {
-        let limits = Limits { size: SMALL, idle };
-        return Ok(TargetBody::Full(read(body, limits, wishes).await?));
+        let small = read(body, app.limits(SMALL), wishes).await?;
+        return Ok(TargetBody::Full(small.bytes));
     }
+    let pace = app.pace(None);
+    let mut coming = Coming::new(&mut body, pace, wishes);
     let mut first = BytesMut::new();
     while length.is_none() && self::length(&first) <= SMALL {
-        match next(&mut body, idle, wishes).await? {
+        match coming.next().await? {
             Some(chunk) => first.extend_from_slice(&chunk),
             None => return Ok(TargetBody::Full(first.freeze())),
         }
     }
+    let (began, size) = (coming.began, coming.size);
     // The target may answer before it has read everything.
     wishes.linger();
     let body = Upload {
         first: first.freeze(),
         body,
-        idle,
+        pace,
+        began,
+        size,
         timer: None,
         armed: false,
     };
@@ -116,27 +172,38 @@ pub(crate) async fn forwardable(
     })
 }
 
-async fn next(
-    body: &mut Incoming,
-    idle: Duration,
-    wishes: &Wishes,
-) -> Result<Option<Bytes>, ApiError> {
-    loop {
-        let Ok(frame) = timeout(idle, body.frame()).await else {
-            wishes.linger();
-            let message = "the body of the request stopped coming";
-            return Err(ApiError::new(Fault::BodyTimeout, message));
-        };
-        match frame {
-            None => return Ok(None),
-            Some(Err(_)) => {
-                let message = "the body of the request cannot be read";
-                return Err(ApiError::new(Fault::BadRequest, message));
-            }
-            Some(Ok(frame)) => {
-                // Trailers say nothing that anybody reads.
-                if let Ok(data) = frame.into_data() {
-                    return Ok(Some(data));
+impl<'a> Coming<'a> {
+    fn new(body: &'a mut Incoming, pace: Pace, wishes: &'a Wishes) -> Self {
+        Self {
+            body,
+            wishes,
+            pace,
+            began: Instant::now(),
+            size: 0,
+        }
+    }
+
+    /// Returns the next piece; none at the end.
+    async fn next(&mut self) -> Result<Option<Bytes>, ApiError> {
+        loop {
+            let due = self.pace.due(self.began, Instant::now(), self.size);
+            let Ok(frame) = timeout_at(due, self.body.frame()).await else {
+                self.wishes.linger();
+                let message = "the body of the request stopped coming, or came too slowly";
+                return Err(ApiError::new(Fault::BodyTimeout, message));
+            };
+            match frame {
+                None => return Ok(None),
+                Some(Err(_)) => {
+                    let message = "the body of the request cannot be read";
+                    return Err(ApiError::new(Fault::BadRequest, message));
+                }
+                Some(Ok(frame)) => {
+                    // Trailers say nothing that anybody reads.
+                    if let Ok(data) = frame.into_data() {
+                        self.size = self.size.saturating_add(length(&data));
+                        return Ok(Some(data));
+                    }
                 }
             }
         }
@@ -157,7 +224,9 @@ struct Upload {
     /// What was read already.
     first: Bytes,
     body: Incoming,
-    idle: Duration,
+    pace: Pace,
+    began: Instant,
+    size: u64,
     timer: Option<Pin<Box<Sleep>>>,
     armed: bool,
 }
@@ -180,14 +249,21 @@ impl Body for Upload {
                 Poll::Ready(Some(Ok(frame))) if frame.is_trailers() => {}
                 Poll::Ready(frame) => {
                     this.armed = false;
+                    if let Some(Ok(data)) = &frame {
+                        let more = data.data_ref().map_or(0, |data| length(data));
+                        this.size = this.size.saturating_add(more);
+                    }
                     return Poll::Ready(frame.map(|frame| frame.map_err(BoxError::from)));
                 }
                 Poll::Pending => break,
             }
         }
-        let timer = this.timer.get_or_insert_with(|| Box::pin(sleep(this.idle)));
+        let due = || this.pace.due(this.began, Instant::now(), this.size);
+        let timer = this
+            .timer
+            .get_or_insert_with(|| Box::pin(sleep_until(due())));
         if !this.armed {
-            timer.as_mut().reset(Instant::now() + this.idle);
+            timer.as_mut().reset(due());
             this.armed = true;
         }
         ready!(timer.as_mut().poll(cx));
@@ -201,5 +277,33 @@ impl Body for Upload {
     fn size_hint(&self) -> SizeHint {
         // With something read already, the length is not known at all.
         self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_must_come_in_pieces_on_average_and_in_all() {
+        let began = Instant::now();
+        let at = |seconds| began + Duration::from_secs(seconds);
+        let pace = Pace {
+            idle: Duration::from_secs(30),
+            rate: 1024,
+            total: Some(Duration::from_secs(100)),
+        };
+
+        assert_eq!(pace.due(began, at(0), 0), at(30));
+        assert_eq!(pace.due(began, at(20), 0), at(30));
+        assert_eq!(pace.due(began, at(20), 10 * 1024), at(40));
+        assert_eq!(pace.due(began, at(20), 1024 * 1024), at(50));
+        assert_eq!(pace.due(began, at(90), 1024 * 1024), at(100));
+        let without_end = Pace {
+            total: None,
+            ..pace
+        };
+        assert_eq!(without_end.due(began, at(90), 1024 * 1024), at(120));
+        assert!(without_end.due(began, at(0), u64::MAX) > began);
     }
 }

@@ -110,8 +110,12 @@ const GET: &[Method] = &[Method::GET];
 /// through unqueued.
 pub(crate) fn route(method: &Method, path: &str, query: Option<&str>) -> Route {
     let Some(decoded) = decode(path) else {
-        // The target says what it thinks of a broken path.
-        return Route::Live;
+        // The target says what it thinks of a broken path, unless that might lead elsewhere.
+        return if clean(path) == path {
+            Route::Live
+        } else {
+            Route::Own(OwnRoute::NotFound)
+        };
     };
     let clean = clean(&decoded);
     if clean != decoded {
@@ -366,6 +370,7 @@ mod tests {
     #[case("GET", "/nope", Route::Live)]
     #[case("GET", "/API/tags", Route::Live)]
     #[case("GET", "/%zz", Route::Live)]
+    #[case("GET", "/%zz/../x", Route::Own(OwnRoute::NotFound))]
     #[case("HEAD", "/", Route::Own(OwnRoute::Root))]
     #[case("GET", "/foreman/v1/jobs", Route::Jobs(JobsRoute::All))]
     #[case("POST", "/foreman/v1/jobs", Route::Jobs(JobsRoute::All))]

@@ -10,6 +10,7 @@ use foreman_job::Clock;
 use foreman_ollama::{Inventory, OllamaClient};
 use foreman_scheduler::{SchedulerHandle, Shutdown};
 use prometheus_client::registry::Registry;
+use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
@@ -21,10 +22,18 @@ use crate::auth::Auth;
 use crate::changes::Changes;
 use crate::cors::Cors;
 use crate::host::HostCheck;
+use crate::reserve::{Memory, Place, Places};
 use crate::{Metrics, ServeError, ServerConfig, connection};
 
 /// After an error that passes, such as too many open files, accepting rests for so long.
 const ACCEPT_REST: Duration = Duration::from_millis(100);
+
+/// A list may have to look at every job; so many at once leave the store room for others.
+const LISTS: usize = 1;
+/// A connection on which nothing has come for so long is asked whether its peer is still there.
+const KEEPALIVE_AFTER: Duration = Duration::from_mins(1);
+/// It is asked again after this time.
+const KEEPALIVE_EVERY: Duration = Duration::from_secs(15);
 
 /// What the server works with.
 #[derive(Debug, Clone)]
@@ -64,9 +73,7 @@ impl Server {
     pub async fn run(self, listener: TcpListener, shutdown: Shutdown) -> Result<(), ServeError> {
         let address = listener.local_addr().map_err(ServeError::Listener)?;
         let tasks = TaskTracker::new();
-        let connections = Arc::new(Semaphore::new(
-            self.config.max_connections.min(Semaphore::MAX_PERMITS),
-        ));
+        let places = Places::new(&self.config);
         let app = Arc::new(self.app(address, &tasks, &shutdown));
         tracing::info!(%address, "listening");
         loop {
@@ -74,15 +81,12 @@ impl Server {
                 biased;
                 () = shutdown.drain.cancelled() => break,
                 () = shutdown.force.cancelled() => break,
-                accepted = accept(&listener, &connections) => accepted,
+                accepted = accept(&listener, &places) => accepted,
             };
             match accepted {
-                Ok((stream, permit)) => {
-                    let serving = connection::serve(stream, Arc::clone(&app), shutdown.clone());
-                    tasks.spawn(async move {
-                        serving.await;
-                        drop(permit);
-                    });
+                Ok((stream, place)) => {
+                    let app = Arc::clone(&app);
+                    tasks.spawn(connection::serve(stream, place, app, shutdown.clone()));
                 }
                 Err(error) if is_of_one_connection(&error) => {}
                 Err(error) => {
@@ -109,7 +113,9 @@ impl Server {
             registry,
         } = parts;
         App {
-            auth: Auth::new(config.tokens.clone()),
+            auth: Auth::new(config.tokens.clone(), config.max_watching),
+            memory: Memory::new(config.body_memory),
+            lists: Semaphore::new(LISTS),
             cors: Cors::new(&config.origins),
             host: HostCheck::new(address.ip(), config.hostname.as_deref()),
             changes: Changes::new(inventory.clone(), tasks.clone(), Handle::current()),
@@ -126,18 +132,16 @@ impl Server {
     }
 }
 
-async fn accept(
-    listener: &TcpListener,
-    connections: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
-    // The semaphore is never closed.
-    let permit = Arc::clone(connections)
-        .acquire_owned()
-        .await
-        .map_err(io::Error::other)?;
+async fn accept(listener: &TcpListener, places: &Places) -> io::Result<(TcpStream, Place)> {
+    let place = places.take().await;
     let (stream, _) = listener.accept().await?;
     stream.set_nodelay(true)?;
-    Ok((stream, permit))
+    // A peer that vanished without a word is noticed within minutes, whoever waits for whom.
+    let alive = TcpKeepalive::new()
+        .with_time(KEEPALIVE_AFTER)
+        .with_interval(KEEPALIVE_EVERY);
+    SockRef::from(&stream).set_tcp_keepalive(&alive)?;
+    Ok((stream, places.better(place)))
 }
 
 /// Tells whether the error is one of the connection that was about to be accepted.

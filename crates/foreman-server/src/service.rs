@@ -8,17 +8,20 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use http::header::{self, HeaderMap, HeaderValue};
-use http::{Method, Request};
+use http::{Method, Request, Version};
 use hyper::body::Incoming;
 
 use crate::app::{App, Call};
 use crate::auth::Caller;
+use crate::caps::OpenRequest;
 use crate::cors::Verdict;
 use crate::error::ApiError;
 use crate::fault::Fault;
 use crate::host::HostVerdict;
 use crate::io::Wishes;
+use crate::job_routes::{JobRoute, JobsRoute};
 use crate::record::{Record, Recorded};
+use crate::reserve::PlaceKind;
 use crate::response::{self, Response};
 use crate::router::{self, Redirect, RedirectText, Route};
 use crate::{routes, shape};
@@ -28,7 +31,10 @@ use crate::{routes, shape};
 pub(crate) struct CallerService {
     pub(crate) app: Arc<App>,
     pub(crate) wishes: Arc<Wishes>,
+    pub(crate) place: PlaceKind,
 }
+
+const PLAIN: &str = "text/plain; charset=utf-8";
 
 type Dispatched = Pin<Box<dyn Future<Output = Result<Response, ApiError>> + Send>>;
 type Answer = Pin<Box<dyn Future<Output = Result<http::Response<Recorded>, Infallible>> + Send>>;
@@ -53,18 +59,34 @@ impl CallerService {
         let shape = shape::of_path(uri.path());
         let route = router::route(request.method(), uri.path(), uri.query());
         let metrics = self.app.metrics.clone();
-        let mut record = Record::begin(metrics, request.method().clone(), route.class());
         let wishes = Arc::clone(&self.wishes);
+        let method = request.method().clone();
+        let mut record = Record::begin(metrics, Arc::clone(&wishes), method, route.class());
         let app = Arc::clone(&self.app);
+        let is_last = self.is_last(&request);
         let answered = AssertUnwindSafe(self.judge(route, request, &mut record))
             .catch_unwind()
             .await;
         wishes.begin_answer();
-        record.follow(answered.unwrap_or_else(|panic| {
+        let mut response = answered.unwrap_or_else(|panic| {
             tracing::error!(panic = panic_text(&*panic), "a request met a defect");
             app.metrics.panicked();
             ApiError::internal().response(shape)
-        }))
+        });
+        if is_last {
+            let close = HeaderValue::from_static("close");
+            response.headers_mut().insert(header::CONNECTION, close);
+        }
+        record.follow(response)
+    }
+
+    /// Tells whether the connection is closed after this request.
+    ///
+    /// Of a request with two framings the other one is gone by now. What follows such a request is
+    /// not another one, whatever a proxy in front takes it for.
+    fn is_last(&self, request: &Request<Incoming>) -> bool {
+        let framed = request.headers().contains_key(header::TRANSFER_ENCODING);
+        framed || self.place == PlaceKind::Reserved
     }
 
     /// Answers a request once it may come in.
@@ -79,16 +101,11 @@ impl CallerService {
             Err(response) => return *response,
         };
         record.set_caller(caller.name.clone());
-        if matches!(route, Route::Queued(_)) {
-            match caller.open_request() {
-                Ok(open) => record.keep_open(open),
-                Err(error) => {
-                    let shape = shape::of_path(request.uri().path());
-                    return with_headers(error.response(shape), extra);
-                }
-            }
-        }
         let shape = shape::of_path(request.uri().path());
+        match self.enter(&route, &caller, request.uri().query()) {
+            Ok(open) => record.keep_open(open),
+            Err(error) => return with_headers(error.response(shape), extra),
+        }
         let call = Call {
             app: self.app,
             caller,
@@ -102,6 +119,36 @@ impl CallerService {
         )
     }
 
+    /// Counts a request of a caller as long as it is open; refuses one too many.
+    fn enter(
+        &self,
+        route: &Route,
+        caller: &Caller,
+        query: Option<&str>,
+    ) -> Result<Option<OpenRequest>, ApiError> {
+        if matches!(route, Route::Own(_)) {
+            return Ok(None);
+        }
+        if self.place == PlaceKind::Reserved {
+            let message = "as many connections are open as may";
+            return Err(ApiError::new(Fault::TooManyConnections, message));
+        }
+        caller.ask()?;
+        match route {
+            Route::Queued(_) => caller.open_request(),
+            Route::Jobs(route) if watches(route, query) => caller.watching().map(Some),
+            Route::Direct
+            | Route::Inventory(_)
+            | Route::Ps
+            | Route::LiveChange
+            | Route::Live
+            | Route::Jobs(_)
+            | Route::Own(_)
+            | Route::NotAllowed(_)
+            | Route::Redirect(_) => Ok(None),
+        }
+    }
+
     /// Decides whether a request may come in; gives who calls, and what its answer gets for
     /// browsers.
     fn admit(
@@ -110,6 +157,9 @@ impl CallerService {
         request: &Request<Incoming>,
     ) -> Result<(Caller, HeaderMap), Box<Response>> {
         let (method, headers) = (request.method(), request.headers());
+        if let Some(words) = malformed(request) {
+            return Err(Box::new(response::text(400, PLAIN, words)));
+        }
         let extra = match self.app.cors.judge(method, headers) {
             Verdict::Pass(extra) => extra,
             Verdict::Answer(status, extra) => {
@@ -128,13 +178,25 @@ impl CallerService {
         }
         match self.app.auth.caller(headers) {
             Some(caller) => Ok((caller, extra)),
-            None if route.is_open() => Ok((Caller::unknown(), extra)),
+            None if route.is_open() => Ok((self.app.auth.unknown(), extra)),
             None => {
                 let error = ApiError::new(Fault::Unauthorized, "unauthorized");
                 let shape = shape::of_path(request.uri().path());
                 Err(Box::new(with_headers(error.response(shape), extra)))
             }
         }
+    }
+}
+
+/// Tells whether a request stays open until something happens to jobs.
+fn watches(route: &JobsRoute, query: Option<&str>) -> bool {
+    match route {
+        JobsRoute::Events | JobsRoute::One(_, JobRoute::Stream) => true,
+        JobsRoute::One(_, JobRoute::Job | JobRoute::Output) => {
+            query.is_some_and(|query| !query.is_empty())
+        }
+        JobsRoute::All
+        | JobsRoute::One(_, JobRoute::Request | JobRoute::Cancel | JobRoute::Retry) => false,
     }
 }
 
@@ -222,6 +284,20 @@ fn with_headers(mut response: Response, extra: HeaderMap) -> Response {
         }
     }
     response
+}
+
+/// Says, in the words of Go's server, why a request is none.
+fn malformed(request: &Request<Incoming>) -> Option<&'static str> {
+    if *request.method() == Method::CONNECT {
+        return Some("400 Bad Request");
+    }
+    match request.headers().get_all(header::HOST).iter().count() {
+        0 if request.version() == Version::HTTP_11 => {
+            Some("400 Bad Request: missing required Host header")
+        }
+        0 | 1 => None,
+        _ => Some("400 Bad Request: too many Host headers"),
+    }
 }
 
 /// Returns the host that the caller asked, as it wrote it.

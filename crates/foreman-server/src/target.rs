@@ -17,8 +17,7 @@ use crate::response::{Body, Response};
 pub(crate) async fn pass(call: Call, deadlines: Deadlines) -> Result<TargetResponse, ApiError> {
     let (head, body) = call.request.into_parts();
     let app = &call.app;
-    let idle = app.config.body_idle_timeout;
-    let body = request::forwardable(body, idle, &call.wishes).await?;
+    let body = request::forwardable(body, app, &call.wishes).await?;
     send(app, &head, body, deadlines).await
 }
 

@@ -122,9 +122,10 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
+    use crate::auth::Auth;
 
     fn caller() -> Caller {
-        Caller::anonymous(Priority::High)
+        Auth::new(Vec::new(), 9).anonymous(Priority::High)
     }
 
     fn headers(name: &'static str, value: &str) -> HeaderMap {

@@ -71,7 +71,7 @@ pub const SETTINGS: &[SettingInfo] = &[
     setting(
         "tokens",
         DefaultValue::Unset,
-        "bearer tokens of callers: `name=token`, each with `;max_priority=`, `;max_queued=`, `;max_concurrent=` as wanted, separated by commas",
+        "bearer tokens of callers: `name=token`, each with `;max_priority=`, `;max_queued=`, `;max_concurrent=`, `;max_rate=` (`60/m`) as wanted, separated by commas",
     )
     .secret(),
     setting(

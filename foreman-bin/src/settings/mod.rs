@@ -33,4 +33,4 @@ pub use model::{
 pub use problem::{Problem, Source};
 pub use read::Effective;
 pub use size::ByteSize;
-pub use tokens::CallerToken;
+pub use tokens::{CallerRate, CallerToken, RateUnit};

@@ -1,11 +1,13 @@
 //! The tokens of callers, from a compact text or from tables in the settings file.
 //!
 //! The compact text is `name=token`, then as wanted `;max_priority=low`, `;max_queued=100`,
-//! `;max_concurrent=4`; entries are separated by commas or line ends, and a line that starts with
+//! `;max_concurrent=4`, `;max_rate=60/m`; entries are separated by commas or line ends, and a line that starts with
 //! `#` is a comment. No message repeats any part of an entry: a slip may put the token anywhere.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use foreman_job::Priority;
 use foreman_ollama::Secret;
@@ -30,6 +32,53 @@ pub struct CallerToken {
     pub max_queued: Option<u64>,
     /// Requests of the caller that may be open at once.
     pub max_concurrent: Option<u64>,
+    /// How often the caller may ask for something.
+    pub max_rate: Option<CallerRate>,
+}
+
+/// So many requests in a time, written `60/m`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CallerRate {
+    /// How many.
+    pub times: u64,
+    /// In how long.
+    pub per: RateUnit,
+}
+
+/// The time of a rate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RateUnit {
+    /// `s`
+    Second,
+    /// `m`
+    Minute,
+    /// `h`
+    Hour,
+}
+
+impl RateUnit {
+    /// Returns the time.
+    pub const fn duration(self) -> Duration {
+        match self {
+            Self::Second => Duration::from_secs(1),
+            Self::Minute => Duration::from_mins(1),
+            Self::Hour => Duration::from_hours(1),
+        }
+    }
+
+    const fn letter(self) -> char {
+        match self {
+            Self::Second => 's',
+            Self::Minute => 'm',
+            Self::Hour => 'h',
+        }
+    }
+}
+
+impl fmt::Display for CallerRate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.times, self.per.letter())
+    }
 }
 
 /// One entry before its fields are understood.
@@ -72,6 +121,7 @@ pub(super) fn masked(tokens: &[CallerToken]) -> String {
             caller
                 .max_concurrent
                 .map(|cap| format!(";max_concurrent={cap}")),
+            caller.max_rate.map(|cap| format!(";max_rate={cap}")),
         ];
         let caps: String = caps.into_iter().flatten().collect();
         format!("{}={}{caps}", caller.name, caller.token)
@@ -81,7 +131,8 @@ pub(super) fn masked(tokens: &[CallerToken]) -> String {
 
 fn invalid() -> InvalidValue {
     InvalidValue::expected(
-        "name=token entries, with ;max_priority=, ;max_queued= and ;max_concurrent= as wanted",
+        "name=token entries, with ;max_priority=, ;max_queued=, ;max_concurrent= and ;max_rate= \
+         as wanted",
     )
     .hidden()
 }
@@ -135,11 +186,12 @@ fn table_entry(item: &Raw) -> Result<Fields, String> {
 }
 
 const UNKNOWN_FIELD: &str =
-    "has a field other than name, token, max_priority, max_queued and max_concurrent";
+    "has a field other than name, token, max_priority, max_queued, max_concurrent and max_rate";
 
 fn understand(fields: &Fields) -> Result<CallerToken, String> {
     let (mut name, mut token) = (None, None);
     let (mut max_priority, mut max_queued, mut max_concurrent) = (None, None, None);
+    let mut max_rate = None;
     for (key, value) in fields {
         match key.as_str() {
             "name" => name = Some(checked_name(value)?),
@@ -149,6 +201,7 @@ fn understand(fields: &Fields) -> Result<CallerToken, String> {
             }
             "max_queued" => max_queued = Some(count(value, "max_queued")?),
             "max_concurrent" => max_concurrent = Some(count(value, "max_concurrent")?),
+            "max_rate" => max_rate = Some(rate(value).ok_or(BAD_RATE)?),
             _ => return Err(UNKNOWN_FIELD.to_owned()),
         }
     }
@@ -158,6 +211,7 @@ fn understand(fields: &Fields) -> Result<CallerToken, String> {
         max_priority,
         max_queued,
         max_concurrent,
+        max_rate,
     })
 }
 
@@ -187,6 +241,20 @@ fn count(value: &str, field: &str) -> Result<u64, String> {
         return Err(format!("has a bad {field}, expected a whole number from 1"));
     }
     Ok(number)
+}
+
+const BAD_RATE: &str = "has a bad max_rate, expected a rate such as 10/s, 60/m or 1000/h";
+
+fn rate(value: &str) -> Option<CallerRate> {
+    let (times, unit) = value.split_once('/')?;
+    let per = match unit.trim() {
+        "s" => RateUnit::Second,
+        "m" => RateUnit::Minute,
+        "h" => RateUnit::Hour,
+        _ => return None,
+    };
+    let times = times.trim().parse().ok().filter(|times| *times > 0)?;
+    Some(CallerRate { times, per })
 }
 
 fn cap<T: FromStr>(value: &str, what: &str) -> Result<T, String> {
@@ -223,8 +291,7 @@ mod tests {
 
     #[test]
     fn a_compact_text_holds_callers_with_their_caps() {
-        let text =
-            "alice=0123456=;max_priority=normal;max_queued=100, bob=a-longer-one;max_concurrent=4,";
+        let text = "alice=0123456=;max_priority=normal;max_queued=100, bob=a-longer-one;max_concurrent=4;max_rate=60/m,";
 
         let tokens = read(text).unwrap();
 
@@ -235,9 +302,14 @@ mod tests {
         assert_eq!(tokens[0].max_queued, Some(100));
         assert_eq!(tokens[1].max_concurrent, Some(4));
         assert_eq!(tokens[1].max_priority, None);
+        let rate = CallerRate {
+            times: 60,
+            per: RateUnit::Minute,
+        };
+        assert_eq!((tokens[0].max_rate, tokens[1].max_rate), (None, Some(rate)));
         assert_eq!(
             masked(&tokens),
-            "alice=***;max_priority=normal;max_queued=100,bob=***;max_concurrent=4"
+            "alice=***;max_priority=normal;max_queued=100,bob=***;max_concurrent=4;max_rate=60/m"
         );
     }
 
@@ -259,6 +331,9 @@ mod tests {
     #[case("a=long-enough;max_queued=0", "entry 1 has a bad max_queued")]
     #[case("a=long-enough;max_concurrent=x", "entry 1 has a bad max_concurrent")]
     #[case("a=long-enough;max_priority=top", "entry 1 has a bad max_priority")]
+    #[case("a=long-enough;max_rate=60", "entry 1 has a bad max_rate")]
+    #[case("a=long-enough;max_rate=0/s", "entry 1 has a bad max_rate")]
+    #[case("a=long-enough;max_rate=1/d", "entry 1 has a bad max_rate")]
     #[case("a=long-enough;name=b", "entry 1 has a field other than")]
     #[case("a=long-enough;colour=b", "entry 1 has a field other than")]
     #[case("a=long-enough,a=another-one", "two entries have the same name")]

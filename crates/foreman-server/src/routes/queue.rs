@@ -16,11 +16,14 @@ use crate::error::ApiError;
 use crate::fault::Fault;
 use crate::io::Wishes;
 use crate::query::Query;
-use crate::request::{self, Limits};
+use crate::request;
 use crate::response::{self, Response};
 
 /// A model's name and some spaces.
 const MAX_BODY: u64 = 64 * 1024;
+
+/// Paused models are remembered by their names, and names can be made up.
+const MAX_PAUSED: usize = 1000;
 
 /// What callers without a name are counted as.
 const UNNAMED: &str = "anonymous";
@@ -57,6 +60,14 @@ pub(crate) async fn steer(steer: Steer, call: Call) -> Result<Response, ApiError
     Query::read(request.uri().query())?.finish()?;
     may_steer(&caller)?;
     let name = read(request.into_body(), &app, &wishes).await?;
+    if steer == Steer::Pause {
+        let Paused { models, .. } = app.scheduler.paused();
+        let is_new = |name: &ModelName| !models.iter().any(|it| it == name.canonical());
+        if models.len() >= MAX_PAUSED && name.as_ref().is_some_and(is_new) {
+            let message = "so many models are paused that no more can be";
+            return Err(ApiError::new(Fault::BadRequest, message));
+        }
+    }
     let scope = name.as_ref().map_or(Scope::All, Scope::Model);
     let inventory = app.inventory.snapshot();
     let steered = match steer {
@@ -82,11 +93,9 @@ async fn read(
     app: &App,
     wishes: &Wishes,
 ) -> Result<Option<ModelName>, ApiError> {
-    let limits = Limits {
-        size: MAX_BODY,
-        idle: app.config.body_idle_timeout,
-    };
-    let body = request::read(body, limits, wishes).await?;
+    let body = request::read(body, app.limits(MAX_BODY), wishes)
+        .await?
+        .bytes;
     if body.trim_ascii().is_empty() {
         return Ok(None);
     }

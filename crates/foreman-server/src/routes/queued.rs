@@ -22,7 +22,8 @@ use crate::app::{App, Call};
 use crate::auth::Caller;
 use crate::error::ApiError;
 use crate::io::Wishes;
-use crate::request::{self, Limits};
+use crate::request::{self, Whole};
+use crate::reserve::Held;
 use crate::response::Response;
 use crate::terms::Terms;
 use crate::{interim, target};
@@ -45,6 +46,8 @@ struct Checked {
     wish: RequestHead,
     terms: Terms,
     caller: Caller,
+    /// Kept until the request was handed on.
+    _held: Held,
 }
 
 /// A request that was read, or its answer.
@@ -111,11 +114,8 @@ async fn read(endpoint: Endpoint, call: Call) -> Result<Reading, ApiError> {
     let app = &call.app;
     let (head, body) = call.request.into_parts();
     let terms = Terms::read(&head.headers, &call.caller)?;
-    let limits = Limits {
-        size: app.config.max_body,
-        idle: app.config.body_idle_timeout,
-    };
-    let body = request::read(body, limits, &call.wishes).await?;
+    let limits = app.limits(app.config.max_body);
+    let Whole { bytes: body, held } = request::read(body, limits, &call.wishes).await?;
     let wish = match wish::read(app, endpoint, &head.headers, &body).await {
         Ok(wish) => wish,
         Err(NoJob::Refused(rejection)) => {
@@ -131,6 +131,7 @@ async fn read(endpoint: Endpoint, call: Call) -> Result<Reading, ApiError> {
             wish,
             terms,
             caller: call.caller,
+            _held: held,
         }))),
         Place::Elsewhere => pass_on(app, &head, body).await,
         Place::Nowhere => {
@@ -151,7 +152,7 @@ impl Checked {
         let idempotency = self.terms.idempotency_key.as_ref();
         NewRequest {
             endpoint: self.endpoint,
-            model: self.wish.model.clone(),
+            model: self.wish.model.trim().to_owned(),
             runner,
             priority: self.terms.priority,
             caller: self.caller.name.as_deref().map(str::to_owned),

@@ -38,14 +38,7 @@ pub(super) async fn read(
     body: &Bytes,
 ) -> Result<RequestHead, NoJob> {
     let api = api_of(endpoint);
-    let body = decode::decoded(endpoint, headers, body);
-    let scanned = if endpoint == Endpoint::V1AudioTranscriptions {
-        let content_type = headers.get(CONTENT_TYPE);
-        scan_form(content_type.and_then(|it| it.to_str().ok()), &body)
-    } else {
-        scan(api, &body)
-    };
-    let rejection = match scanned {
+    let rejection = match scanned(endpoint, headers, body) {
         Ok(wish) => return Ok(wish),
         Err(rejection) => rejection,
     };
@@ -62,6 +55,21 @@ pub(super) async fn read(
         Place::Elsewhere => NoJob::Elsewhere,
         Place::Nowhere => NoJob::Refused(Box::new(unknown_model(api, model))),
     })
+}
+
+/// Reads the body without waiting for anything, so that what was decoded is gone at once.
+fn scanned(
+    endpoint: Endpoint,
+    headers: &HeaderMap,
+    body: &Bytes,
+) -> Result<RequestHead, Rejection> {
+    let body = decode::decoded(endpoint, headers, body);
+    if endpoint == Endpoint::V1AudioTranscriptions {
+        let content_type = headers.get(CONTENT_TYPE);
+        scan_form(content_type.and_then(|it| it.to_str().ok()), &body)
+    } else {
+        scan(api_of(endpoint), &body)
+    }
 }
 
 /// Tells whether the body is a form and no JSON.

@@ -197,7 +197,8 @@ impl Caller {
     pub(crate) async fn send(&mut self, head: &str, body: &str) {
         let (line, headers) = head.split_once('\n').unwrap_or((head, ""));
         let mut text = format!("{line} HTTP/1.1\r\n");
-        if !headers.to_ascii_lowercase().contains("host:") {
+        let named = |line: &str| line.trim().to_ascii_lowercase().starts_with("host:");
+        if !headers.lines().any(named) {
             text.push_str("Host: localhost\r\n");
         }
         for header in headers.lines().filter(|line| !line.trim().is_empty()) {
@@ -213,6 +214,18 @@ impl Caller {
 
     pub(crate) async fn send_raw(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).await.expect("sends");
+    }
+
+    /// Sends what the server may not want any more; false once it has closed the connection.
+    pub(crate) async fn offer(&mut self, bytes: &[u8]) -> bool {
+        self.stream.write_all(bytes).await.is_ok()
+    }
+
+    /// Tells whether the server has sent something, or closed the connection.
+    pub(crate) async fn has_news(&mut self) -> bool {
+        let mut byte = [0];
+        let peeked = timeout(Duration::ZERO, self.stream.peek(&mut byte));
+        peeked.await.is_ok()
     }
 
     /// Reads one response with its body.

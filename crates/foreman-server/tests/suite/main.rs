@@ -11,5 +11,6 @@ mod passed;
 mod queued;
 mod resends;
 mod shutdown;
+mod strangers;
 mod transcriptions;
 mod wire;

@@ -8,7 +8,7 @@ use foreman_ollama::{
     Deadlines, HyperClient, Inventory, OllamaClient, Poller, PollerConfig, TargetConfig,
 };
 use foreman_scheduler::{Scheduler, SchedulerConfig, SeededRandom, Shutdown, last_inventory};
-use foreman_server::{Server, ServerConfig, TokenEntry};
+use foreman_server::{Rate, Server, ServerConfig, TokenEntry};
 use foreman_store::{QueueStore, SqliteConfig, SqliteStore};
 use prometheus_client::registry::Registry;
 use tokio::task::JoinSet;
@@ -16,7 +16,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::ServeError;
 use super::figures::StoreFigures;
+use super::files;
 use crate::settings::{Interim, Settings};
+
+/// Bodies of the largest size that are read at once.
+const BODIES_AT_ONCE: u64 = 4;
 
 /// How long the start waits for the target before it says that it does not answer.
 const FIRST_POLL: Duration = Duration::from_secs(3);
@@ -145,9 +149,16 @@ fn server_config(settings: &Settings) -> ServerConfig {
         let most = caller.max_priority.unwrap_or(Priority::High);
         TokenEntry::new(caller.name.clone(), caller.token.expose(), most)
             .with_caps(caller.max_queued, caller.max_concurrent)
+            .with_rate(caller.max_rate.map(|rate| Rate {
+                times: rate.times,
+                per: rate.per.duration(),
+            }))
     });
+    let max_body = settings.queue.max_body.bytes();
     ServerConfig {
-        max_body: settings.queue.max_body.bytes(),
+        max_body,
+        body_memory: max_body.saturating_mul(BODIES_AT_ONCE),
+        max_connections: files::connections(ServerConfig::default().max_connections),
         interim: match settings.interim {
             Interim::Auto => foreman_server::Interim::Auto(INTERIM),
             Interim::On => foreman_server::Interim::On(INTERIM),

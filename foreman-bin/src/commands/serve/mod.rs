@@ -5,6 +5,7 @@
 
 mod error;
 mod figures;
+mod files;
 mod greeting;
 mod layers;
 mod signals;

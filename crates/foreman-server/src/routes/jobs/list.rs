@@ -50,9 +50,12 @@ pub(super) async fn answer(call: &Call) -> Result<Response, ApiError> {
         filter.caller = Some(name.to_owned());
     }
     let store = call.app.scheduler.store();
+    // Never closed.
+    let turn = call.app.lists.acquire().await;
     // One more than wanted tells whether there is another page.
     let found = store.list(filter, before, limit.saturating_add(1)).await;
     let mut found: Vec<Job> = found.map_err(|error| ApiError::store(&error))?;
+    drop(turn);
     let has_more = found.len() > limit;
     found.truncate(limit);
     let last = found.last().filter(|_| has_more);

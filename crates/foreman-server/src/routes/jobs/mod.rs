@@ -3,6 +3,7 @@
 //! Where callers have tokens, each sees and steers its own jobs only; those of others are not there
 //! for it. Where callers are anonymous, everybody sees all.
 
+mod batch;
 mod cursor;
 mod estimate;
 mod events;

@@ -1,6 +1,8 @@
 //! What is submitted: an object with a request and the terms for it.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -8,6 +10,7 @@ use foreman_job::{Endpoint, JobId, Priority, Timestamp};
 use foreman_store::IdempotencyKey;
 use http::HeaderMap;
 use http::header::{self, HeaderValue};
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::error::ApiError;
@@ -59,23 +62,28 @@ pub(super) struct Said {
     pub(super) request: Bytes,
 }
 
-type Fields<'a> = BTreeMap<String, &'a RawValue>;
+/// The fields of a submission, each as it was written, and the first one that is none.
+#[derive(Debug, Default)]
+struct Fields<'a> {
+    given: BTreeMap<&'static str, &'a RawValue>,
+    unknown: Option<String>,
+}
 
 impl Said {
-    /// Reads a submission. Its request stays byte for byte as it is.
-    pub(super) fn read(json: &[u8]) -> Result<Self, ApiError> {
+    /// Reads a submission. Its request stays byte for byte as it is, and where it is.
+    pub(super) fn read(json: &Bytes) -> Result<Self, ApiError> {
         // The reader's own words may quote what it read.
         let fields: Fields<'_> = serde_json::from_slice(json)
             .map_err(|_| refused("expected a JSON object with endpoint and request"))?;
-        if let Some(unknown) = fields.keys().find(|name| !FIELDS.contains(&name.as_str())) {
-            let shown: String = unknown.chars().take(64).collect();
-            return Err(refused(format!("field {shown}: there is no such field")));
+        if let Some(unknown) = &fields.unknown {
+            return Err(refused(format!("field {unknown}: there is no such field")));
         }
         let endpoint = text(&fields, "endpoint")?.ok_or_else(|| missing("endpoint"))?;
         let endpoint: Endpoint = endpoint
             .parse()
             .map_err(|_| wrong("endpoint", "expected a route such as /api/chat"))?;
-        let request = fields.get("request").ok_or_else(|| missing("request"))?;
+        let request = fields.given.get("request");
+        let request = request.ok_or_else(|| missing("request"))?;
         if !request.get().starts_with('{') {
             return Err(wrong("request", "expected an object"));
         }
@@ -97,7 +105,7 @@ impl Said {
                 |it| query::duration(it).filter(|duration| !duration.is_zero()),
             )?,
             metadata: metadata(&fields)?,
-            request: Bytes::copy_from_slice(request.get().as_bytes()),
+            request: json.slice_ref(request.get().as_bytes()),
         })
     }
 }
@@ -119,6 +127,37 @@ impl Inner {
             headers,
             body,
         }
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(FieldsVisitor)
+    }
+}
+
+/// Keeps nothing of what is unknown but the first name, so that no number of them takes memory.
+struct FieldsVisitor;
+
+impl<'de> Visitor<'de> for FieldsVisitor {
+    type Value = Fields<'de>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
+        let mut fields = Fields::default();
+        while let Some(name) = map.next_key::<Cow<'de, str>>()? {
+            if let Some(known) = FIELDS.iter().find(|known| **known == name) {
+                fields.given.insert(known, map.next_value()?);
+            } else {
+                map.next_value::<IgnoredAny>()?;
+                let shown = || name.chars().take(64).collect();
+                fields.unknown.get_or_insert_with(shown);
+            }
+        }
+        Ok(fields)
     }
 }
 
@@ -160,7 +199,7 @@ fn text(fields: &Fields<'_>, name: &'static str) -> Result<Option<String>, ApiEr
 
 /// Returns a field that is there and says something.
 fn given<'a>(fields: &Fields<'a>, name: &str) -> Option<&'a RawValue> {
-    let value = fields.get(name).copied();
+    let value = fields.given.get(name).copied();
     value.filter(|value| value.get() != "null")
 }
 
@@ -187,9 +226,26 @@ mod tests {
 
     use super::*;
 
+    fn read(json: &[u8]) -> Result<Said, ApiError> {
+        Said::read(&Bytes::copy_from_slice(json))
+    }
+
+    #[test]
+    fn of_a_field_that_comes_twice_the_last_counts_and_deep_ones_are_kept_as_they_are() {
+        let deep = format!("{{\"k\":{}{}}}", "[".repeat(5_000), "]".repeat(5_000));
+        let json = format!(
+            r#"{{"endpoint":"/api/chat","request":{{"a":1}},"request":{deep},"metadata":{deep}}}"#
+        );
+
+        let said = read(json.as_bytes()).unwrap();
+
+        assert_eq!(said.request, deep);
+        assert_eq!(said.metadata, Some(deep));
+    }
+
     #[test]
     fn all_that_is_said_is_read_and_the_request_stays_as_it_is() {
-        let said = Said::read(
+        let said = read(
             br#" {"request": {"model" : "a",  "b":1.0 }, "endpoint":"/api/chat", "priority":"high",
                 "not_before":"2030-01-31T22:00:00Z", "expires_in":"1h30m", "metadata":{"k": [1]}} "#,
         )
@@ -208,10 +264,9 @@ mod tests {
 
     #[test]
     fn what_is_null_or_left_out_is_not_said() {
-        let said = Said::read(
-            br#"{"endpoint":"/api/generate","request":{},"priority":null,"metadata":null}"#,
-        )
-        .unwrap();
+        let said =
+            read(br#"{"endpoint":"/api/generate","request":{},"priority":null,"metadata":null}"#)
+                .unwrap();
 
         assert_eq!((said.priority, said.metadata), (None, None));
         assert_eq!((said.not_before, said.expires_in), (None, None));
@@ -240,7 +295,7 @@ mod tests {
     #[case(r#""secret""#, "object")]
     #[case(r#"{"endpoint":"#, "object")]
     fn what_is_wrong_is_named_and_not_quoted(#[case] json: &str, #[case] name: &str) {
-        let error = Said::read(json.as_bytes()).unwrap_err();
+        let error = read(json.as_bytes()).unwrap_err();
 
         assert_eq!(error.status(), 400);
         assert!(error.message().contains(name), "{}", error.message());
@@ -253,7 +308,7 @@ mod tests {
             let text = "x".repeat(size);
             let json =
                 format!(r#"{{"endpoint":"/api/chat","request":{{}},"metadata":{{"k":"{text}"}}}}"#);
-            Said::read(json.as_bytes()).is_ok()
+            read(json.as_bytes()).is_ok()
         };
 
         assert!(said(MAX_METADATA - 8));

@@ -12,17 +12,16 @@ use foreman_scheduler::{Detached, NewRequest, WhenCallerLeaves, api_of, runner_k
 use foreman_store::IdempotencyKey;
 use futures_util::future::{join_all, maybe_done};
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 use tokio::task::unconstrained;
 
-use super::object;
 use super::submission::{Inner, Said, Submission};
+use super::{batch, object};
 use crate::app::{App, Call};
 use crate::auth::Caller;
 use crate::error::ApiError;
 use crate::fault::Fault;
-use crate::request::{self, Limits};
+use crate::request;
 use crate::response::{self, Response};
 use crate::routes::wish::{self, NoJob, Place};
 use crate::shape;
@@ -51,39 +50,17 @@ pub(super) async fn answer(call: Call) -> Result<Response, ApiError> {
     let app = &call.app;
     let (head, body) = call.request.into_parts();
     let terms = Terms::read(&head.headers, &call.caller)?;
-    let limits = Limits {
-        size: app.config.max_body,
-        idle: app.config.body_idle_timeout,
-    };
-    let body = request::read(body, limits, &call.wishes).await?;
+    let limits = app.limits(app.config.max_body);
+    let whole = request::read(body, limits, &call.wishes).await?;
     let batch = Batch {
         caller: &call.caller,
         headers: &head.headers,
         key: terms.idempotency_key,
     };
-    match form(&head.headers, &body) {
-        Form::One => {
-            let submission = batch.submission(0, &body)?;
-            let made = one(app, call.caller.name.as_deref(), submission).await?;
-            Ok(submitted(app, made).await)
-        }
-        Form::Array => {
-            let items: Vec<&RawValue> = serde_json::from_slice(&body).map_err(|_| {
-                ApiError::new(Fault::BadRequest, "expected a JSON array of objects")
-            })?;
-            let items = items.into_iter().map(|item| item.get().as_bytes());
-            let results = many(app, &batch, items).await?;
-            let text = format!("[{}]", results.join(","));
-            Ok(response::json(202, text))
-        }
-        Form::Lines => {
-            let lines = body.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
-            let items = lines.filter(|line| !line.is_empty());
-            let mut text = many(app, &batch, items).await?.join("\n");
-            text.push('\n');
-            Ok(response::text(202, "application/x-ndjson", text))
-        }
-    }
+    let answered = batch.submit(app, &whole.bytes).await;
+    // Its memory counts until all of it was handed on.
+    drop(whole);
+    answered
 }
 
 /// Makes one submission a job, on behalf of a caller.
@@ -93,7 +70,7 @@ pub(super) async fn one(
     submission: Submission,
 ) -> Result<Detached, ApiError> {
     let wish = check(app, &submission.inner).await?;
-    accept(app, job(app, caller, submission, wish)).await
+    accept(app, job(app, caller, submission, &wish)).await
 }
 
 /// Answers with what became of one submission.
@@ -108,16 +85,13 @@ pub(crate) async fn submitted(app: &App, made: Detached) -> Response {
 }
 
 /// Makes each item a job, and returns what became of each, in their order.
-async fn many(
-    app: &App,
-    batch: &Batch<'_>,
-    items: impl Iterator<Item = &[u8]>,
-) -> Result<Vec<String>, ApiError> {
-    let items = items.enumerate();
+async fn many(app: &App, batch: &Batch<'_>, items: Vec<Bytes>) -> Result<Vec<String>, ApiError> {
+    batch.caller.charge(items.len().saturating_sub(1));
+    let items = items.into_iter().enumerate();
     let checked = items.map(async |(index, item)| {
-        let submission = batch.submission(index, item)?;
+        let submission = batch.submission(index, &item)?;
         let wish = check(app, &submission.inner).await?;
-        Ok::<_, ApiError>(job(app, batch.caller.name.as_deref(), submission, wish))
+        Ok::<_, ApiError>(job(app, batch.caller.name.as_deref(), submission, &wish))
     });
     let checked = join_all(checked).await;
     if checked.is_empty() {
@@ -152,7 +126,29 @@ async fn begun_in_order<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::O
 }
 
 impl Batch<'_> {
-    fn submission(&self, index: usize, item: &[u8]) -> Result<Submission, ApiError> {
+    async fn submit(&self, app: &App, body: &Bytes) -> Result<Response, ApiError> {
+        let most = app.config.max_batch;
+        match form(self.headers, body) {
+            Form::One => {
+                let submission = self.submission(0, body)?;
+                let made = one(app, self.caller.name.as_deref(), submission).await?;
+                Ok(submitted(app, made).await)
+            }
+            Form::Array => {
+                let results = many(app, self, batch::array(body, most)?).await?;
+                let text = format!("[{}]", results.join(","));
+                Ok(response::json(202, text))
+            }
+            Form::Lines => {
+                let results = many(app, self, batch::lines(body, most)?).await?;
+                let mut text = results.join("\n");
+                text.push('\n');
+                Ok(response::text(202, "application/x-ndjson", text))
+            }
+        }
+    }
+
+    fn submission(&self, index: usize, item: &Bytes) -> Result<Submission, ApiError> {
         let said = Said::read(item)?;
         let idempotency = self.key.as_ref().map(|key| IdempotencyKey {
             scope: match &self.caller.name {
@@ -218,12 +214,12 @@ fn refused(rejection: Rejection) -> ApiError {
     ApiError::new(Fault::Refused(rejection.status), rejection.message)
 }
 
-fn job(app: &App, caller: Option<&str>, submission: Submission, wish: RequestHead) -> NewRequest {
+fn job(app: &App, caller: Option<&str>, submission: Submission, wish: &RequestHead) -> NewRequest {
     let runner = runner_key(&app.inventory.snapshot(), &wish.name, &wish.load_options);
     let Submission { inner, .. } = submission;
     NewRequest {
         endpoint: inner.endpoint,
-        model: wish.model,
+        model: wish.model.trim().to_owned(),
         runner,
         priority: submission.priority,
         caller: caller.map(str::to_owned),
