@@ -194,6 +194,34 @@ fn elsewhere(method: &Method, path: &str) -> Route {
     }
 }
 
+/// Returns the methods that the target allows on a path which is passed through, if this is none of
+/// them.
+pub(crate) fn allowed_at_target(method: &Method, path: &str) -> Option<&'static str> {
+    let path = decode(path)?;
+    let below = |prefix: &str| {
+        path.strip_prefix(prefix)
+            .is_some_and(|rest| !rest.is_empty() && !rest.contains('/'))
+    };
+    let methods = match path.as_ref() {
+        "/api/show"
+        | "/api/pull"
+        | "/api/push"
+        | "/api/create"
+        | "/api/copy"
+        | "/api/me"
+        | "/api/signout"
+        | "/api/experimental/web_search"
+        | "/api/experimental/web_fetch" => "POST",
+        "/api/delete" => "DELETE",
+        "/api/status" | "/api/experimental/model-recommendations" => "GET",
+        _ if below("/api/user/keys/") => "DELETE",
+        _ if below("/api/blobs/") => "HEAD, POST",
+        _ => return None,
+    };
+    let is_one = methods.split(", ").any(|name| name == method.as_str());
+    (!is_one).then_some(methods)
+}
+
 fn allow(methods: &[Method]) -> &'static str {
     match methods {
         [Method::POST] => "POST",

@@ -96,6 +96,10 @@ impl CallerService {
         request: Box<Request<Incoming>>,
         record: &mut Record,
     ) -> Response {
+        // As at the target, nobody asks who wants to be told of a better spelling.
+        if let Route::Redirect(redirect) = &route {
+            return redirected(redirect);
+        }
         let (caller, extra) = match self.admit(&route, &request) {
             Ok(admitted) => admitted,
             Err(response) => return *response,
@@ -164,15 +168,15 @@ impl CallerService {
             Verdict::Pass(extra) => extra,
             Verdict::Answer(status, extra) => {
                 return Err(Box::new(with_headers(
-                    turned_away(status.as_u16(), route),
+                    turned_away(status.as_u16(), route, request),
                     extra,
                 )));
             }
         };
         match self.app.host.judge(&host(request)) {
-            HostVerdict::Refuse => return Err(Box::new(turned_away(403, route))),
+            HostVerdict::Refuse => return Err(Box::new(turned_away(403, route, request))),
             HostVerdict::PassByName if *method == Method::OPTIONS => {
-                return Err(Box::new(turned_away(204, route)));
+                return Err(Box::new(turned_away(204, route, request)));
             }
             HostVerdict::Pass | HostVerdict::PassByName => {}
         }
@@ -222,16 +226,19 @@ fn not_allowed(methods: &'static str) -> Response {
 }
 
 /// Answers before the route is looked at; Ollama has written `Allow` by then.
-fn turned_away(status: u16, route: &Route) -> Response {
+fn turned_away(status: u16, route: &Route, request: &Request<Incoming>) -> Response {
     let response = response::empty(status);
     match route {
         Route::NotAllowed(methods) => allowing(response, methods),
+        Route::Live => match router::allowed_at_target(request.method(), request.uri().path()) {
+            Some(methods) => allowing(response, methods),
+            None => response,
+        },
         Route::Queued(_)
         | Route::Direct
         | Route::Inventory(_)
         | Route::Ps
         | Route::LiveChange
-        | Route::Live
         | Route::Jobs(_)
         | Route::Own(_)
         | Route::Redirect(_) => response,

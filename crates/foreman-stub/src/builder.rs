@@ -328,7 +328,7 @@ impl StubBuilder {
 /// The models of a stub that was given none.
 pub fn default_models() -> Vec<ModelSpec> {
     vec![
-        ModelSpec::chat("llama3.2:1b").with_tools(),
+        ModelSpec::chat("llama3.2:1b").with_tools().license("MIT"),
         ModelSpec::chat("qwen3:0.6b")
             .with_tools()
             .with_thinking()

@@ -105,6 +105,14 @@ enum Before {
 
 /// What is decided before the body is read: origin, host, method, path.
 fn before(core: &Core, head: &Parts, found: &Found) -> Before {
+    // The multiplexer redirects before any of the middleware looks at a request.
+    if let Found::Redirect(status, to) = found {
+        let to = match head.uri.query() {
+            Some(query) => format!("{to}?{query}"),
+            None => to.clone(),
+        };
+        return Before::Answer(redirect(&head.method, *status, &to));
+    }
     let extra = match core.settings.origins.judge(&head.method, &head.headers) {
         Verdict::Answer(reply) => return Before::Answer(reply),
         Verdict::Pass(extra) => extra,
@@ -116,19 +124,14 @@ fn before(core: &Core, head: &Parts, found: &Found) -> Before {
     }
     let mut reply = match found {
         Found::Route(route, param) => return Before::Pass(*route, param.clone(), extra),
-        Found::Redirect(status, to) => {
-            let to = match head.uri.query() {
-                Some(query) => format!("{to}?{query}"),
-                None => to.clone(),
-            };
-            redirect(&head.method, *status, &to)
-        }
         Found::NotAllowed(_) => Reply::new(
             StatusCode::METHOD_NOT_ALLOWED,
             "text/plain",
             "405 method not allowed",
         ),
-        Found::Nothing => Reply::new(StatusCode::NOT_FOUND, "text/plain", "404 page not found"),
+        Found::Redirect(..) | Found::Nothing => {
+            Reply::new(StatusCode::NOT_FOUND, "text/plain", "404 page not found")
+        }
     };
     reply.headers.extend(extra);
     Before::Answer(reply)

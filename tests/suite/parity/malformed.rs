@@ -131,6 +131,25 @@ const FIELDS: &[&str] = &[
     r#""shift":"no""#,
 ];
 
+/// Two things wrong at once: which is found first.
+const TWICE: &[(&str, &str)] = &[
+    ("fakeA", r#""think":true,"format":"xml""#),
+    ("fakeA", r#""think":"low","options":{"num_ctx":"x"}"#),
+    ("fakeA", r#""think":"xx","format":"xml""#),
+    ("fakeA", r#""stream":"x","think":"xx""#),
+    ("fakeA", r#""think":"xx","stream":"x""#),
+    ("fakeA", r#""keep_alive":"5","think":"xx""#),
+    ("fakeA", r#""format":"xml","options":{"num_ctx":"x"}"#),
+    ("fakeA", r#""top_logprobs":21,"format":"xml""#),
+    ("fakeE", r#""think":true"#),
+    ("fakeE", r#""think":true,"options":{"seed":"x"}"#),
+    (
+        "fakeB",
+        r#""tools":[{"type":"function","function":{"name":"f"}}],"think":true"#,
+    ),
+    ("nope", r#""think":true,"format":"xml""#),
+];
+
 /// Messages of a chat that cannot be.
 const MESSAGES: &[&str] = &[
     r#""x""#,
@@ -163,7 +182,79 @@ const OTHERS: &[(&str, &str)] = &[
         "/api/chat",
         r#"{"model":"fakeA","messages":[{"role":"user","content":"x"}],"tools":"x"}"#,
     ),
+    (
+        "/api/chat",
+        r#"{"model":"fakeB","messages":[{"role":"user","content":"x"}],"tools":[{"type":"function","function":{"name":"f"}}],"format":"xml"}"#,
+    ),
+    (
+        "/api/chat",
+        r#"{"model":"fakeA","messages":[{"role":"user","content":"x"}],"tools":["x"]}"#,
+    ),
+    (
+        "/api/chat",
+        r#"{"model":"fakeA","messages":[{"role":"user","content":"x","tool_calls":[7]}]}"#,
+    ),
     ("/api/generate", r#"{"model":"fakeE","prompt":"x"}"#),
+    (
+        "/api/generate",
+        r#"{"model":"fakeA","prompt":"x","suffix":"y","options":{"seed":"x"}}"#,
+    ),
+    (
+        "/api/generate",
+        r#"{"model":"fakeA","prompt":"x","suffix":"y","format":"xml"}"#,
+    ),
+    (
+        "/api/generate",
+        r#"{"model":"fakeA","prompt":"x","context":["x"]}"#,
+    ),
+    (
+        "/api/generate",
+        r#"{"model":"fakeA","prompt":"x","context":[1.5]}"#,
+    ),
+    (
+        "/api/embed",
+        r#"{"model":"fakeE","input":"x","truncate":"x"}"#,
+    ),
+    (
+        "/v1/embeddings",
+        r#"{"model":"fakeE","input":"x","encoding_format":"hex"}"#,
+    ),
+    (
+        "/v1/chat/completions",
+        r#"{"model":"fakeA","temperature":"x","messages":[{"role":"user","content":"x"}]}"#,
+    ),
+    (
+        "/v1/chat/completions",
+        r#"{"model":"fakeA","seed":1.5,"messages":[{"role":"user","content":"x"}]}"#,
+    ),
+    (
+        "/v1/chat/completions",
+        r#"{"model":"fakeA","reasoning_effort":"x","messages":[{"role":"user","content":"x"}]}"#,
+    ),
+    (
+        "/v1/completions",
+        r#"{"model":"fakeA","prompt":"x","top_p":"x"}"#,
+    ),
+    (
+        "/v1/completions",
+        r#"{"model":"fakeA","prompt":"x","stop":[7]}"#,
+    ),
+    (
+        "/v1/responses",
+        r#"{"model":"fakeA","input":"x","temperature":"x"}"#,
+    ),
+    (
+        "/v1/responses",
+        r#"{"model":"fakeA","input":"x","include":[7]}"#,
+    ),
+    (
+        "/v1/messages",
+        r#"{"model":"fakeA","max_tokens":9,"top_k":"x","messages":[{"role":"user","content":"x"}]}"#,
+    ),
+    (
+        "/v1/messages",
+        r#"{"model":"fakeA","max_tokens":9,"stop_sequences":"x","messages":[{"role":"user","content":"x"}]}"#,
+    ),
     ("/api/generate", r#"{"model":"fakeA","prompt":7}"#),
     ("/api/generate", r#"{"model":"fakeA","prompt":["x"]}"#),
     (
@@ -280,6 +371,16 @@ pub(super) fn all() -> Vec<Case> {
         add("/api/chat", chat.as_bytes());
         let generate = format!(r#"{{"model":"fakeA","prompt":"x",{field}}}"#);
         add("/api/generate", generate.as_bytes());
+    }
+    for (model, fields) in TWICE {
+        let chat = format!(
+            r#"{{"model":"{model}","messages":[{{"role":"user","content":"x"}}],{fields}}}"#
+        );
+        add("/api/chat", chat.as_bytes());
+        let generate = format!(r#"{{"model":"{model}","prompt":"x",{fields}}}"#);
+        if !fields.contains("tools") {
+            add("/api/generate", generate.as_bytes());
+        }
     }
     for messages in MESSAGES {
         let chat = format!(r#"{{"model":"fakeA","messages":{messages}}}"#);

@@ -48,7 +48,7 @@ pub enum RequestKind {
 /// # Errors
 ///
 /// What the target would refuse without loading anything. A check that needs the model's
-/// capabilities is the target's. A transcription comes as a form, which is never JSON: see
+/// capabilities is the target's, and so is what it finds only after such a check. A transcription comes as a form, which is never JSON: see
 /// [`scan_form`](crate::scan_form).
 pub fn scan(api: Api, body: &[u8]) -> Result<RequestHead, Rejection> {
     if api == Api::V1AudioTranscriptions {
@@ -62,16 +62,27 @@ pub fn scan(api: Api, body: &[u8]) -> Result<RequestHead, Rejection> {
     let name = ModelName::parse(&draft.model).map_err(|error| bad_name(api, &draft, &error))?;
     let kind = kind(api, &draft);
     let stream = !api.is_embedding() && draft.stream.unwrap_or_else(|| api.streams_by_default());
-    if let Some((status, message)) = fault_after_model(&draft, kind) {
-        return Err(Rejection::new(api, Place::Handler, status, message).after(&draft.model));
+    let place = if stream {
+        Place::Stream
+    } else {
+        Place::Handler
+    };
+    let late = |place, status, message: String| {
+        Err(Rejection::new(api, place, status, message).after(&draft.model))
+    };
+    if kind != RequestKind::Unload && draft.raw.is_contradicted() {
+        let message = "raw mode does not support template, system, or context";
+        return late(Place::Handler, 400, message.to_owned());
     }
-    if let Some(message) = format_fault(&draft, kind) {
-        let place = if stream {
-            Place::Stream
-        } else {
-            Place::Handler
-        };
-        return Err(Rejection::new(api, place, 500, message).after(&draft.model));
+    // The target looks at what the model can do before it finds the other faults, and it alone
+    // knows that: where something special is asked of the model, the target decides.
+    if !draft.demands.any() {
+        if let Some(message) = options_fault(&draft, kind) {
+            return late(Place::Handler, 500, message);
+        }
+        if let Some(message) = format_fault(&draft, kind) {
+            return late(place, 500, message);
+        }
     }
     Ok(RequestHead {
         name,
@@ -164,16 +175,12 @@ fn kind(api: Api, draft: &Draft) -> RequestKind {
     }
 }
 
-/// Returns what the target finds only after it has found the model.
-fn fault_after_model(draft: &Draft, kind: RequestKind) -> Option<(u16, String)> {
+/// Returns what the target finds only once it knows that the model can do what is asked.
+fn options_fault(draft: &Draft, kind: RequestKind) -> Option<String> {
     if kind == RequestKind::Unload {
         return None;
     }
-    if draft.raw.is_contradicted() {
-        let message = "raw mode does not support template, system, or context";
-        return Some((400, message.to_owned()));
-    }
-    draft.options.wrong_type().map(|message| (500, message))
+    draft.options.wrong_type()
 }
 
 /// Returns what the target finds only when the runner is there, and so perhaps in a stream.

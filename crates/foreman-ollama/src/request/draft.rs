@@ -24,6 +24,7 @@ pub(super) struct Draft {
     pub(super) max_tokens: i64,
     pub(super) content: Content,
     pub(super) raw: RawMode,
+    pub(super) demands: Demands,
     /// Index of the closing brace.
     pub(super) end: usize,
     faults: Faults,
@@ -45,6 +46,21 @@ pub(super) enum Input {
     EmptyText,
     EmptyList,
     Something,
+}
+
+/// What is asked of the model that not every model can do.
+#[derive(Debug, Default)]
+pub(super) struct Demands {
+    thinking: bool,
+    tools: bool,
+    insert: bool,
+}
+
+impl Demands {
+    /// Tells whether there is any.
+    pub(super) fn any(&self) -> bool {
+        self.thinking || self.tools || self.insert
+    }
 }
 
 /// Raw mode and what it excludes.
@@ -170,8 +186,11 @@ impl Draft {
                 }
             }
             (GoType::List(_), Kind::Array) => {
+                let given = !is_empty_list(value.raw);
                 if spec.field == Field::Context {
-                    self.raw.exclude(spec.field, !is_empty_list(value.raw));
+                    self.raw.exclude(spec.field, given);
+                } else if spec.field == Field::Tools {
+                    self.demands.tools = given;
                 }
             }
             (
@@ -197,10 +216,12 @@ impl Draft {
             Field::Messages => self.content.has_messages = false,
             Field::Input => self.content.input = Input::Absent,
             Field::Context => self.raw.exclude(spec.field, false),
+            Field::Think => self.demands.thinking = false,
+            Field::Tools => self.demands.tools = false,
             Field::Stream
             | Field::Model
             | Field::Prompt
-            | Field::Think
+            | Field::Suffix
             | Field::TopLogprobs
             | Field::MaxTokens
             | Field::Raw
@@ -217,6 +238,7 @@ impl Draft {
                 Err(error) => self.stop(error.to_string()),
             }
         } else if field == Field::Think {
+            self.demands.thinking = value.kind != Kind::Bool(false);
             if let Some(problem) = think_problem(value) {
                 self.stop(problem);
             }
@@ -244,6 +266,8 @@ impl Draft {
             self.model = value.text();
         } else if field == Field::Prompt {
             self.content.has_prompt = given;
+        } else if field == Field::Suffix {
+            self.demands.insert = given;
         } else if matches!(field, Field::System | Field::Template) {
             self.raw.exclude(field, given);
         }

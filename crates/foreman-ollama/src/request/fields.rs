@@ -21,6 +21,8 @@ pub(super) enum Field {
     System,
     Template,
     Context,
+    Tools,
+    Suffix,
     /// Only its type is checked.
     Other,
 }
@@ -71,7 +73,7 @@ const CHAT: &[Spec] = &[
     spec("stream", Field::Stream, GoType::OptionalBool),
     spec("format", Field::Format, GoType::Any),
     spec("keep_alive", Field::KeepAlive, GoType::Any),
-    spec("tools", Field::Other, GoType::List("api.Tools")),
+    spec("tools", Field::Tools, GoType::List("api.Tools")),
     spec("options", Field::Options, GoType::Map),
     spec("think", Field::Think, GoType::Any),
     spec("truncate", Field::Other, GoType::OptionalBool),
@@ -84,7 +86,7 @@ const CHAT: &[Spec] = &[
 const GENERATE: &[Spec] = &[
     spec("model", Field::Model, GoType::Text),
     spec("prompt", Field::Prompt, GoType::Text),
-    spec("suffix", Field::Other, GoType::Text),
+    spec("suffix", Field::Suffix, GoType::Text),
     spec("system", Field::System, GoType::Text),
     spec("template", Field::Template, GoType::Text),
     spec("context", Field::Context, GoType::List("[]int")),

@@ -61,8 +61,12 @@ impl Native {
         )
     }
 
-    fn metrics(&self, object: Obj, done: &Final) -> Obj {
+    fn metrics(&self, object: Obj, done: &Final, logprobs: Option<&str>) -> Obj {
         let mut object = object.put("done", true).str("done_reason", done.reason);
+        // A completion has them behind its context and figures, a chat before its figures.
+        if self.route == Route::Chat {
+            object = object.maybe("logprobs", logprobs);
+        }
         if self.route == Route::Generate {
             object = object.raw("context", "[1,2,3]");
         }
@@ -76,7 +80,12 @@ impl Native {
         if done.tokens > 0 {
             object = object.put("eval_count", done.tokens);
         }
-        object.put("eval_duration", 33_250_000)
+        let object = object.put("eval_duration", 33_250_000);
+        if self.route == Route::Chat {
+            object
+        } else {
+            object.maybe("logprobs", logprobs)
+        }
     }
 }
 
@@ -97,7 +106,9 @@ impl Framer for Native {
                 let object = self.object(at, text, "", None).put("done", false);
                 object.maybe("logprobs", logprobs.as_ref().map(|l| array([l])).as_deref())
             }
-            Event::Done(done) => self.metrics(self.object(at, "", "", done.tool.as_ref()), done),
+            Event::Done(done) => {
+                self.metrics(self.object(at, "", "", done.tool.as_ref()), done, None)
+            }
             Event::Broken(message) => Obj::new().str("error", message),
         };
         vec![Bytes::from(object.end() + "\n")]
@@ -124,12 +135,14 @@ impl Framer for Native {
         }
         let tool = done.as_ref().and_then(|done| done.tool.as_ref());
         let object = self.object(at, text, thinking, tool);
-        let object = match done {
-            Some(done) => self.metrics(object, done),
-            None => object.put("done", false),
-        };
         let logprobs = (!logprobs.is_empty()).then(|| array([logprobs]));
-        object.maybe("logprobs", logprobs.as_deref()).end()
+        let object = match done {
+            Some(done) => self.metrics(object, done, logprobs.as_deref()),
+            None => object
+                .put("done", false)
+                .maybe("logprobs", logprobs.as_deref()),
+        };
+        object.end()
     }
 
     fn nothing(&mut self, at: Timestamp, reason: &'static str) -> String {

@@ -6,6 +6,8 @@ use jiff::Timestamp;
 use super::{Answer, Event, Final, Framer, ToolCall};
 use crate::gojson::{Obj, array};
 
+const NOTHING_USED: &str = r#"{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}"#;
+
 /// Writes `/v1/chat/completions` and `/v1/completions`.
 #[derive(Debug)]
 pub(crate) struct OpenAi {
@@ -78,12 +80,12 @@ impl OpenAi {
         let head = self
             .head("text_completion")
             .raw("choices", &array([choice]));
-        event(
-            &head
-                .str("model", model)
-                .str("system_fingerprint", "fp_ollama")
-                .end(),
-        )
+        let head = head
+            .str("model", model)
+            .str("system_fingerprint", "fp_ollama");
+        // Of a text each piece has a usage when any has.
+        let usage = self.usage.then_some(NOTHING_USED);
+        event(&head.maybe("usage", usage).end())
     }
 
     fn usage(&self, done: &Final) -> String {
@@ -209,8 +211,7 @@ impl Framer for OpenAi {
             reason
         };
         let finish = finish.map_or_else(|| "null".to_owned(), |reason| format!("\"{reason}\""));
-        let empty = r#"{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}"#;
-        let usage = done.as_ref().map_or_else(|| empty.to_owned(), usage);
+        let usage = done.as_ref().map_or_else(|| NOTHING_USED.to_owned(), usage);
         let choice = if self.chat {
             let mut message = Obj::new().str("role", "assistant").str("content", text);
             if !thinking.is_empty() {

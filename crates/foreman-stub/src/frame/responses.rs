@@ -4,13 +4,15 @@ use bytes::Bytes;
 use jiff::Timestamp;
 
 use super::{Answer, Event, Final, Framer, ToolCall};
-use crate::gojson::{Obj, array};
+use crate::gojson::{Obj, array, quote};
 
 /// Writes `/v1/responses`.
 #[derive(Debug)]
 pub(crate) struct Responses {
     order: u64,
     model: String,
+    /// The instructions of the request, as JSON.
+    instructions: String,
     created: Option<i64>,
     sequence: u64,
     thinking: String,
@@ -28,10 +30,15 @@ enum Item {
 
 impl Responses {
     /// The writer of one response.
-    pub(crate) fn new(model: &str, order: u64) -> Self {
+    pub(crate) fn new(model: &str, order: u64, instructions: &str) -> Self {
         Self {
             order,
             model: model.to_owned(),
+            instructions: if instructions.is_empty() {
+                "null".to_owned()
+            } else {
+                quote(instructions)
+            },
             created: None,
             sequence: 0,
             thinking: String::new(),
@@ -76,7 +83,7 @@ impl Responses {
             .str("id", &self.id("resp"));
         let object = object
             .raw("incomplete_details", "null")
-            .raw("instructions", "null");
+            .raw("instructions", &self.instructions);
         let object = object
             .raw("max_output_tokens", "null")
             .raw("max_tool_calls", "null");
@@ -360,7 +367,9 @@ impl Framer for Responses {
         let object = object
             .str("model", &self.model)
             .raw("previous_response_id", "null");
-        let object = object.raw("instructions", "null").raw("output", &output);
+        let object = object
+            .raw("instructions", &self.instructions)
+            .raw("output", &output);
         let object = object
             .raw("error", "null")
             .raw("tools", "[]")

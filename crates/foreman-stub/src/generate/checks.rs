@@ -59,6 +59,10 @@ pub(super) fn check(model: &Model, work: &Work) -> Result<bool, Box<Refused>> {
         return bad(text.clone());
     }
     let short = quote_go(&work.model);
+    let can_think = model.can(Capability::Thinking);
+    if work.think == Some(true) && !can_think && work.api != Api::Messages {
+        return bad(format!("{short} does not support thinking"));
+    }
     if !model.generates() {
         let what = if work.api.completes() {
             "generate"
@@ -72,10 +76,6 @@ pub(super) fn check(model: &Model, work: &Work) -> Result<bool, Box<Refused>> {
     }
     if work.tool.is_some() && !model.can(Capability::Tools) {
         return bad(format!("{} does not support tools", model.name.full()));
-    }
-    let can_think = model.can(Capability::Thinking);
-    if work.think == Some(true) && !can_think && work.api != Api::Messages {
-        return bad(format!("{short} does not support thinking"));
     }
     Ok(can_think && work.think != Some(false))
 }

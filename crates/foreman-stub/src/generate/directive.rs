@@ -15,6 +15,10 @@ pub(super) struct Directives {
     pub(super) first: Duration,
     /// `stub:toolcall` or `stub:toolcall=ARGUMENTS`: calls the first tool that is offered.
     pub(super) tool_call: Option<Call>,
+    /// `stub:nothoughts`: a model that can think does not.
+    pub(super) no_thoughts: bool,
+    /// `stub:nologprobs`: the runner tells no log probabilities.
+    pub(super) no_logprobs: bool,
     /// How the answer ends.
     pub(super) ending: Ending,
 }
@@ -77,6 +81,8 @@ impl Directives {
             ("toolcall", Some(arguments)) => {
                 self.tool_call = Some(Call::With(arguments.to_owned()));
             }
+            ("nothoughts", None) => self.no_thoughts = true,
+            ("nologprobs", None) => self.no_logprobs = true,
             ("nodone", None) => self.ending = Ending::NoDone,
             ("error-mid", None) => self.ending = Ending::ErrorMid,
             ("error400", None) => self.ending = Ending::Error400,

@@ -41,6 +41,8 @@ pub(super) struct Plan {
     pub(super) first: Duration,
     /// The time between tokens.
     pub(super) pace: Duration,
+    /// How many alternatives each token's log probability comes with, if there are any.
+    pub(super) logprobs: Option<usize>,
     /// How it ends.
     pub(super) ending: Ending,
 }
@@ -54,6 +56,8 @@ impl Plan {
                 pace,
                 first,
                 tool_call,
+                no_thoughts,
+                no_logprobs,
                 ending,
             },
             prompt,
@@ -86,7 +90,12 @@ impl Plan {
             (Some(_), None) | (None, _) => None,
         };
         Self {
-            thoughts: if thinks { &THOUGHTS } else { &[] },
+            thoughts: if thinks && !no_thoughts {
+                &THOUGHTS
+            } else {
+                &[]
+            },
+            logprobs: work.logprobs.filter(|_| !no_logprobs),
             words,
             tokens: count,
             reason,

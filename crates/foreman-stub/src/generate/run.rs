@@ -127,7 +127,6 @@ async fn speak(call: Call, mut work: Work, ready: Ready) -> Result<Reply, Box<Re
         stream,
         model,
         framer,
-        logprobs,
         prompt_tokens,
         ..
     } = work;
@@ -140,7 +139,6 @@ async fn speak(call: Call, mut work: Work, ready: Ready) -> Result<Reply, Box<Re
     let mut speaker = Speaker {
         call,
         model,
-        logprobs,
         plan,
         held,
         spoken: 0,

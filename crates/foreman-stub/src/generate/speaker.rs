@@ -40,7 +40,6 @@ pub(super) struct Totals {
 pub(super) struct Speaker {
     pub(super) call: Call,
     pub(super) model: String,
-    pub(super) logprobs: Option<usize>,
     pub(super) plan: Plan,
     /// The slot; given back before the last event is handed out.
     pub(super) held: Option<(Running, Lease)>,
@@ -93,7 +92,7 @@ impl Speaker {
         match token {
             Some(Token::Thought(text)) => Some(Event::Thinking(text.to_owned())),
             Some(Token::Text(text)) => {
-                let logprobs = self.logprobs.map(|count| logprobs(&text, count));
+                let logprobs = self.plan.logprobs.map(|count| logprobs(&text, count));
                 Some(Event::Text(text, logprobs))
             }
             None => self.end(),

@@ -9,19 +9,50 @@ use super::{Node, Value, fold};
 #[error("{0}")]
 pub(crate) struct GoError(pub(crate) String);
 
+/// What Ollama decodes a field into.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum GoType {
+    /// A string.
+    Text,
+    /// A boolean.
+    Bool,
+    /// An integer.
+    Int,
+    /// A number, of this type.
+    Float(&'static str),
+    /// A struct or map, of this type.
+    Object(&'static str),
+    /// A list of this type, with items of that.
+    List(&'static str, &'static GoType),
+}
+
+impl GoType {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Text => "string",
+            Self::Bool => "bool",
+            Self::Int => "int",
+            Self::Float(name) | Self::Object(name) | Self::List(name, _) => name,
+        }
+    }
+}
+
 /// Decodes one object into the fields of one Go struct.
 #[derive(Debug)]
 pub(crate) struct Decoder {
     /// The struct name as error texts show it, without its package.
     name: &'static str,
-    error: Option<GoError>,
+    /// The first value of a wrong type: decoding goes on, and ends with it.
+    kept: Option<GoError>,
+    /// What a field's own decoder said first: nothing after it is decoded.
+    stop: Option<GoError>,
 }
 
 impl Decoder {
     /// Starts on a body that must be an object or `null`; `go_type` is the full Go name.
     pub(crate) fn new(go_type: &'static str, body: &Node) -> Self {
         let name = go_type.rsplit('.').next().unwrap_or(go_type);
-        let error = match &body.value {
+        let kept = match &body.value {
             Value::Null | Value::Object(_) => None,
             Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
                 let kind = body.value.kind();
@@ -30,25 +61,53 @@ impl Decoder {
                 )))
             }
         };
-        Self { name, error }
+        Self {
+            name,
+            kept,
+            stop: None,
+        }
     }
 
-    /// Notes an error of a custom decoder.
+    /// Notes an error of a field's own decoder, which ends all decoding.
     pub(crate) fn fail(&mut self, text: impl Into<String>) {
-        self.error.get_or_insert_with(|| GoError(text.into()));
+        self.stop.get_or_insert_with(|| GoError(text.into()));
+    }
+
+    /// Notes a value of a wrong type.
+    fn keep(&mut self, text: String) {
+        if self.stop.is_none() {
+            self.kept.get_or_insert(GoError(text));
+        }
+    }
+
+    /// Makes a wrong type that was noted since then end all decoding: so it is within a field that
+    /// decodes itself.
+    pub(crate) fn harden(&mut self, since: bool) {
+        if !since && self.stop.is_none() {
+            self.stop = self.kept.take();
+        }
+    }
+
+    /// Tells whether a wrong type was noted.
+    pub(crate) fn is_wrong(&self) -> bool {
+        self.kept.is_some()
     }
 
     /// Notes that `node` does not fit the field at `path`.
     pub(crate) fn mismatch(&mut self, node: &Node, path: &str, go_type: &str) {
         let (kind, name) = (node.value.kind(), self.name);
-        self.fail(format!(
-            "json: cannot unmarshal {kind} into Go struct field {name}.{path} of type {go_type}"
+        let given = match &node.value {
+            Value::Number(text) if matches!(go_type, "int") => format!("{kind} {text}"),
+            _ => kind.to_owned(),
+        };
+        self.keep(format!(
+            "json: cannot unmarshal {given} into Go struct field {name}.{path} of type {go_type}"
         ));
     }
 
     /// The error noted first, or the decoded value.
     pub(crate) fn finish<T>(self, value: T) -> Result<T, GoError> {
-        self.error.map_or(Ok(value), Err)
+        self.stop.or(self.kept).map_or(Ok(value), Err)
     }
 
     /// A string field; `null` leaves it as it was.
@@ -87,10 +146,7 @@ impl Decoder {
             Value::Number(text) => {
                 *into = text.parse().ok();
                 if into.is_none() {
-                    let name = self.name;
-                    self.fail(format!(
-                        "json: cannot unmarshal number {text} into Go struct field {name}.{path} of type int"
-                    ));
+                    self.mismatch(node, path, "int");
                 }
             }
             Value::Bool(_) | Value::String(_) | Value::Array(_) | Value::Object(_) => {
@@ -105,6 +161,24 @@ impl Decoder {
             self.mismatch(node, path, go_type);
         }
         node.value.items()
+    }
+
+    /// A field of which only the type matters.
+    pub(crate) fn check(&mut self, node: &Node, path: &str, go: GoType) {
+        match (go, &node.value) {
+            (_, Value::Null)
+            | (GoType::Text, Value::String(_))
+            | (GoType::Bool, Value::Bool(_))
+            | (GoType::Float(_), Value::Number(_))
+            | (GoType::Object(_), Value::Object(_)) => {}
+            (GoType::Int, Value::Number(_)) => self.integer(node, path, &mut None),
+            (GoType::List(_, item), Value::Array(items)) => {
+                for node in items {
+                    self.check(node, path, *item);
+                }
+            }
+            (go, _) => self.mismatch(node, path, go.name()),
+        }
     }
 
     /// The pairs of a struct or map field with folded keys.

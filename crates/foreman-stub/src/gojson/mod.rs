@@ -5,7 +5,7 @@ mod parse;
 mod value;
 mod write;
 
-pub(crate) use decode::{Decoder, GoError, folded};
+pub(crate) use decode::{Decoder, GoError, GoType, folded};
 pub(crate) use parse::{SyntaxError, first_value};
 pub(crate) use value::{Node, Raw, Value, fold};
 pub(crate) use write::{Obj, array, quote, quote_go};

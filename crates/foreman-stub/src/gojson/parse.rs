@@ -4,8 +4,11 @@ use thiserror::Error;
 
 use super::{Node, Raw, Value, write::quote_byte};
 
-/// Values nested deeper than this are refused.
-const MAX_DEPTH: usize = 300;
+/// Values nested deeper than this are refused, as by Go.
+const MAX_DEPTH: usize = 10_000;
+/// Values nested deeper than this are read but not kept: no request means anything by them, and
+/// neither reading nor dropping them may use up the stack.
+const KEPT_DEPTH: usize = 64;
 
 /// Why a body is not JSON, in Go's words.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -63,14 +66,10 @@ impl Parser<'_> {
         self.space();
         let start = self.at;
         let value = match self.peek() {
+            Some(b'{' | b'[') if self.depth >= KEPT_DEPTH => self.passed_over()?,
             Some(b'{') => self.nested(Self::object)?,
             Some(b'[') => self.nested(Self::array)?,
-            Some(b'"') => Value::String(self.string()?),
-            Some(b't') => self.literal("true", Value::Bool(true))?,
-            Some(b'f') => self.literal("false", Value::Bool(false))?,
-            Some(b'n') => self.literal("null", Value::Null)?,
-            Some(b'-' | b'0'..=b'9') => self.number()?,
-            Some(_) | None => return self.unexpected("looking for beginning of value"),
+            Some(_) | None => self.scalar()?,
         };
         Ok(Node {
             value,
@@ -83,13 +82,85 @@ impl Parser<'_> {
 
     fn nested(&mut self, read: fn(&mut Self) -> Parsed<Value>) -> Parsed<Value> {
         self.depth += 1;
-        if self.depth > MAX_DEPTH {
-            return self.unexpected("exceeded max depth");
-        }
         self.at += 1;
         let value = read(self)?;
         self.depth -= 1;
         Ok(value)
+    }
+
+    fn scalar(&mut self) -> Parsed<Value> {
+        match self.peek() {
+            Some(b'"') => Ok(Value::String(self.string()?)),
+            Some(b't') => self.literal("true", Value::Bool(true)),
+            Some(b'f') => self.literal("false", Value::Bool(false)),
+            Some(b'n') => self.literal("null", Value::Null),
+            Some(b'-' | b'0'..=b'9') => self.number(),
+            Some(_) | None => self.unexpected("looking for beginning of value"),
+        }
+    }
+
+    /// Reads an array or object without keeping what is in it, and without recursion.
+    fn passed_over(&mut self) -> Parsed<Value> {
+        let outermost = self.peek();
+        let mut open = Vec::new();
+        self.open_another(&mut open)?;
+        let mut first = true;
+        while let Some((end, after)) = open.last().copied() {
+            self.space();
+            match self.peek() {
+                Some(byte) if byte == end => {
+                    self.at += 1;
+                    open.pop();
+                    first = false;
+                    continue;
+                }
+                Some(b',') if !first => self.at += 1,
+                Some(_) if first => {}
+                Some(_) | None => return self.unexpected(after),
+            }
+            if end == b'}' {
+                self.key()?;
+            }
+            self.space();
+            first = matches!(self.peek(), Some(b'{' | b'['));
+            if first {
+                self.open_another(&mut open)?;
+            } else {
+                self.scalar()?;
+            }
+        }
+        Ok(match outermost {
+            Some(b'{') => Value::Object(Vec::new()),
+            Some(_) | None => Value::Array(Vec::new()),
+        })
+    }
+
+    /// Opens one more array or object: what ends it, and what to say of bytes that do not.
+    fn open_another(&mut self, open: &mut Vec<(u8, &'static str)>) -> Parsed<()> {
+        if self.depth + open.len() >= MAX_DEPTH {
+            return self.unexpected("exceeded max depth");
+        }
+        open.push(match self.peek() {
+            Some(b'{') => (b'}', "after object key:value pair"),
+            Some(_) | None => (b']', "after array element"),
+        });
+        self.at += 1;
+        Ok(())
+    }
+
+    /// Reads a key with its colon.
+    fn key(&mut self) -> Parsed<String> {
+        self.space();
+        if self.peek() != Some(b'"') {
+            return self.unexpected("looking for beginning of object key string");
+        }
+        let key = self.string()?;
+        self.space();
+        if self.peek() != Some(b':') {
+            return self.unexpected("after object key");
+        }
+        self.at += 1;
+        Ok(key)
     }
 
     fn object(&mut self) -> Parsed<Value> {
@@ -100,16 +171,7 @@ impl Parser<'_> {
             return Ok(Value::Object(pairs));
         }
         loop {
-            self.space();
-            if self.peek() != Some(b'"') {
-                return self.unexpected("looking for beginning of object key string");
-            }
-            let key = self.string()?;
-            self.space();
-            if self.peek() != Some(b':') {
-                return self.unexpected("after object key");
-            }
-            self.at += 1;
+            let key = self.key()?;
             pairs.push((key, self.node()?));
             self.space();
             match self.peek() {
@@ -316,10 +378,49 @@ mod tests {
         for (body, expected) in cases {
             assert_eq!(error(body), expected, "{body}");
         }
+    }
+
+    #[test]
+    fn nesting_ends_where_gos_does() {
+        let nested = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
+        let keyed = |depth: usize| "{\"a\":".repeat(depth) + "1" + &"}".repeat(depth);
+
+        assert!(first_value(nested(10_000).as_bytes()).is_ok());
+        assert!(first_value(keyed(10_000).as_bytes()).is_ok());
         assert_eq!(
-            error(&"[".repeat(5000)),
+            error(&nested(10_001)),
             "invalid character '[' exceeded max depth"
         );
+        assert_eq!(
+            error(&keyed(10_001)),
+            "invalid character '{' exceeded max depth"
+        );
+        assert_eq!(error(&"[".repeat(5000)), "unexpected EOF");
+    }
+
+    #[test]
+    fn what_lies_too_deep_to_be_kept_is_read_all_the_same() {
+        let deep = |inside: &str| "[".repeat(100) + inside + &"]".repeat(100);
+
+        for fine in ["{\"a\":[1,{}],\"b\":null}", "[], [ ] ,\"x\"", "", " 1 "] {
+            assert!(first_value(deep(fine).as_bytes()).is_ok(), "{fine}");
+        }
+        for (wrong, expected) in [
+            ("1 2", "invalid character '2' after array element"),
+            ("1,", "invalid character ']' looking for beginning of value"),
+            ("{\"a\" 1}", "invalid character '1' after object key"),
+            (
+                "{\"a\":1,}",
+                "invalid character '}' looking for beginning of object key string",
+            ),
+            (
+                "{\"a\":1]",
+                "invalid character ']' after object key:value pair",
+            ),
+            ("x", "invalid character 'x' looking for beginning of value"),
+        ] {
+            assert_eq!(error(&deep(wrong)), expected, "{wrong}");
+        }
     }
 
     #[test]

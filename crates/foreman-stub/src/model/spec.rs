@@ -53,6 +53,7 @@ pub struct ModelSpec {
     pub(crate) num_ctx: Option<i64>,
     pub(crate) load_time: Option<Duration>,
     pub(crate) system: String,
+    pub(crate) license: Option<String>,
     pub(crate) from: String,
 }
 
@@ -69,6 +70,7 @@ impl ModelSpec {
             num_ctx: None,
             load_time: None,
             system: String::new(),
+            license: None,
             from: String::new(),
         }
     }
@@ -161,6 +163,13 @@ impl ModelSpec {
     #[must_use]
     pub fn dimensions(mut self, dimensions: usize) -> Self {
         self.dimensions = dimensions;
+        self
+    }
+
+    /// The text of its licence.
+    #[must_use]
+    pub fn license(mut self, text: &str) -> Self {
+        self.license = Some(text.to_owned());
         self
     }
 

@@ -2,12 +2,15 @@
 
 use super::{
     fields::{Common, common, image, tool},
+    types::NATIVE_TOOLS,
     work::{Api, Tool, Work, tokens_of},
 };
 use crate::{
     frame::Native,
-    gojson::{Decoder, GoError, Node, array, folded, quote},
+    gojson::{Decoder, GoError, GoType, Node, array, folded, quote},
 };
+
+const TOOL_CALLS: GoType = GoType::List("[]api.ToolCall", &GoType::Object("api.ToolCall"));
 
 /// Decodes the body of a chat.
 pub(crate) fn chat(body: &Node, bytes: &[u8]) -> Result<Work, GoError> {
@@ -19,10 +22,8 @@ pub(crate) fn chat(body: &Node, bytes: &[u8]) -> Result<Work, GoError> {
         match key.as_str() {
             "messages" => messages = Messages::decode(&mut decoder, node),
             "tools" => {
-                offered = decoder
-                    .list(node, "tools", "api.Tools")
-                    .iter()
-                    .find_map(tool);
+                decoder.check(node, "tools", NATIVE_TOOLS);
+                offered = node.value.items().iter().find_map(tool);
             }
             other => _ = common(&mut decoder, other, node, &mut shared),
         }
@@ -70,7 +71,10 @@ impl Messages {
     fn decode(decoder: &mut Decoder, node: &Node) -> Self {
         let mut all = Self::default();
         for message in decoder.list(node, "messages", "[]api.Message") {
+            let was_wrong = decoder.is_wrong();
             let (role, content) = one(decoder, message);
+            // A message decodes itself.
+            decoder.harden(was_wrong);
             all.count += 1;
             all.tokens += tokens_of(&content);
             all.rendered.push(format!(
@@ -101,7 +105,7 @@ fn one(decoder: &mut Decoder, node: &Node) -> (String, String) {
                     image(decoder, item, &path);
                 }
             }
-            "tool_calls" => _ = decoder.list(node, &path, "[]api.ToolCall"),
+            "tool_calls" => decoder.check(node, &path, TOOL_CALLS),
             _ => {}
         }
     }

@@ -120,7 +120,7 @@ pub(super) fn image(decoder: &mut Decoder, node: &Node, path: &str) {
         }
         Value::Null => {}
         Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
-            decoder.mismatch(node, path, "[]uint8");
+            decoder.mismatch(node, path, "api.ImageData");
         }
     }
 }
@@ -142,7 +142,9 @@ pub(crate) fn base64_error(text: &str) -> Option<usize> {
         }
         count += 1;
     }
-    (!count.is_multiple_of(4)).then_some(text.len())
+    let over = count % 4;
+    // Without its padding the last group is wrong where it begins, else where it breaks off.
+    (over > 0).then(|| text.len() - if padding > 0 { 0 } else { over })
 }
 
 /// A tool in the native and `OpenAI` form.
@@ -207,7 +209,9 @@ mod tests {
         assert_eq!(base64_error("aGVsbG8="), None);
         assert_eq!(base64_error("aGVs\nbG8="), None);
         assert_eq!(base64_error("!!!"), Some(0));
-        assert_eq!(base64_error("aGV"), Some(3));
+        assert_eq!(base64_error("aGV"), Some(0));
+        assert_eq!(base64_error("aGVsbG8"), Some(4));
+        assert_eq!(base64_error("aGVsbA="), Some(7));
         assert_eq!(base64_error("aGVsbG8=x"), Some(8));
     }
 }

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     frame::Native,
-    gojson::{Decoder, GoError, Node, folded},
+    gojson::{Decoder, GoError, GoType, Node, folded},
 };
 
 /// Decodes the body of a completion.
@@ -23,7 +23,10 @@ pub(crate) fn generate(body: &Node, bytes: &[u8]) -> Result<Work, GoError> {
             "system" => decoder.string(node, "system", &mut system),
             "template" => decoder.string(node, "template", &mut template),
             "raw" => decoder.boolean(node, "raw", &mut raw),
-            "context" => context = !decoder.list(node, "context", "[]int").is_empty(),
+            "context" => {
+                decoder.check(node, "context", GoType::List("[]int", &GoType::Int));
+                context = !node.value.items().is_empty();
+            }
             "images" => {
                 for item in decoder.list(node, "images", "[]api.ImageData") {
                     image(&mut decoder, item, "images");

@@ -3,11 +3,12 @@
 use super::{
     fields::arguments,
     openai::spoken,
+    types::{self, MESSAGES_TOOLS},
     work::{Api, Tool, Work},
 };
 use crate::{
     frame::Anthropic,
-    gojson::{Decoder, GoError, Node, folded},
+    gojson::{Decoder, GoError, GoType, Node, folded},
 };
 
 /// Decodes the body of a message; `order` makes its id.
@@ -23,16 +24,15 @@ pub(crate) fn messages(body: &Node, order: u64) -> Result<Work, GoError> {
             "stream" => decoder.boolean(node, "stream", &mut stream),
             "max_tokens" => decoder.integer(node, "max_tokens", &mut max_tokens),
             "tools" => {
-                offered = decoder
-                    .list(node, "tools", "[]anthropic.Tool")
-                    .iter()
-                    .find_map(tool);
+                decoder.check(node, "tools", MESSAGES_TOOLS);
+                offered = node.value.items().iter().find_map(tool);
             }
             "thinking" => {
+                decoder.check(node, "thinking", GoType::Object("anthropic.ThinkingConfig"));
                 let kind = node.value.field("type").and_then(|kind| kind.value.text());
                 think = kind.map(|kind| kind != "disabled");
             }
-            _ => {}
+            other => types::check(types::MESSAGES, &mut decoder, other, node),
         }
     }
     let (text, prompt_tokens) = spoken(&mut decoder, messages);

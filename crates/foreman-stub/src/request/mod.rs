@@ -7,6 +7,7 @@ mod messages;
 mod openai;
 mod options;
 mod responses;
+mod types;
 mod work;
 
 pub(crate) use chat::chat;

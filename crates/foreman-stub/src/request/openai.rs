@@ -2,18 +2,19 @@
 
 use super::{
     fields::tool,
+    types::{self, OPENAI_TOOLS},
     work::{Api, Work, tokens_of},
 };
 use crate::{
     frame::OpenAi,
-    gojson::{Decoder, GoError, Node, Value, folded},
+    gojson::{Decoder, GoError, Node, Value, folded, quote_go},
 };
 
 /// Decodes the body of a chat completion; `order` makes its id.
 pub(crate) fn chat_completions(body: &Node, order: u64) -> Result<Work, GoError> {
     let mut decoder = Decoder::new("openai.ChatCompletionRequest", body);
     let (mut model, mut stream, mut usage) = (String::new(), false, false);
-    let (mut max_tokens, mut offered) = (None, None);
+    let (mut max_tokens, mut offered, mut effort) = (None, None, String::new());
     let mut messages: &[Node] = &[];
     for (key, node) in folded(body) {
         match key.as_str() {
@@ -23,12 +24,11 @@ pub(crate) fn chat_completions(body: &Node, order: u64) -> Result<Work, GoError>
             "stream_options" => usage = include_usage(&mut decoder, node),
             "max_tokens" => decoder.integer(node, "max_tokens", &mut max_tokens),
             "tools" => {
-                offered = decoder
-                    .list(node, "tools", "[]api.Tool")
-                    .iter()
-                    .find_map(tool);
+                decoder.check(node, "tools", OPENAI_TOOLS);
+                offered = node.value.items().iter().find_map(tool);
             }
-            _ => {}
+            "reasoning_effort" => decoder.string(node, "reasoning_effort", &mut effort),
+            other => types::check(types::CHAT_COMPLETIONS, &mut decoder, other, node),
         }
     }
     let (text, prompt_tokens) = spoken(&mut decoder, messages);
@@ -36,6 +36,7 @@ pub(crate) fn chat_completions(body: &Node, order: u64) -> Result<Work, GoError>
     if messages.is_empty() {
         return Err(GoError("[] is too short - 'messages'".to_owned()));
     }
+    let think = thinking(&effort)?;
     let framer = Box::new(OpenAi::chat(&model, order, usage));
     let work = Work::new(Api::ChatCompletions, model, framer);
     Ok(Work {
@@ -43,16 +44,39 @@ pub(crate) fn chat_completions(body: &Node, order: u64) -> Result<Work, GoError>
         text,
         prompt_tokens,
         max_tokens,
+        think,
         tool: offered,
         ..work
     })
+}
+
+/// Whether to think, by how much effort that is to take.
+fn thinking(effort: &str) -> Result<Option<bool>, GoError> {
+    match effort {
+        "" => Ok(None),
+        "none" => Ok(Some(false)),
+        "minimal" | "low" | "medium" | "high" | "xhigh" | "ultra" | "max" => Ok(Some(true)),
+        other => Err(GoError(format!(
+            "invalid reasoning value: {} (must be \"minimal\", \"low\", \"medium\", \"high\", \
+             \"xhigh\", \"ultra\", \"max\", or \"none\")",
+            quote_go(other)
+        ))),
+    }
+}
+
+/// The types that the items of `stop` may not have.
+fn stop_error(stop: Option<&Node>) -> Option<GoError> {
+    let mut items = stop?.value.items().iter();
+    let wrong = items.find(|item| item.value.text().is_none())?;
+    let kind = go_type(&wrong.value);
+    Some(GoError(format!("invalid type for 'stop' field: {kind}")))
 }
 
 /// Decodes the body of a text completion; `order` makes its id.
 pub(crate) fn completions(body: &Node, order: u64) -> Result<Work, GoError> {
     let mut decoder = Decoder::new("openai.CompletionRequest", body);
     let (mut model, mut text, mut suffix) = (String::new(), String::new(), String::new());
-    let (mut stream, mut usage, mut max_tokens) = (false, false, None);
+    let (mut stream, mut usage, mut max_tokens, mut stop) = (false, false, None, None);
     for (key, node) in folded(body) {
         match key.as_str() {
             "model" => decoder.string(node, "model", &mut model),
@@ -61,10 +85,14 @@ pub(crate) fn completions(body: &Node, order: u64) -> Result<Work, GoError> {
             "stream" => decoder.boolean(node, "stream", &mut stream),
             "stream_options" => usage = include_usage(&mut decoder, node),
             "max_tokens" => decoder.integer(node, "max_tokens", &mut max_tokens),
-            _ => {}
+            "stop" => stop = Some(node),
+            other => types::check(types::COMPLETIONS, &mut decoder, other, node),
         }
     }
     let model = decoder.finish(model)?;
+    if let Some(error) = stop_error(stop) {
+        return Err(error);
+    }
     let framer = Box::new(OpenAi::text(&model, order, usage));
     let work = Work::new(Api::Completions, model, framer);
     let prompt_tokens = tokens_of(&text);

@@ -3,6 +3,7 @@
 use super::{
     fields::arguments,
     openai::content_text,
+    types::{self, RESPONSES_TOOLS},
     work::{Api, Tool, Work, tokens_of},
 };
 use crate::{
@@ -15,6 +16,7 @@ pub(crate) fn responses(body: &Node, order: u64) -> Result<Work, GoError> {
     let mut decoder = Decoder::new("openai.ResponsesRequest", body);
     let (mut model, mut stream) = (String::new(), false);
     let (mut max_tokens, mut offered) = (None, None);
+    let mut instructions = String::new();
     let (mut text, mut prompt_tokens) = (String::new(), 0);
     for (key, node) in folded(body) {
         match key.as_str() {
@@ -23,14 +25,15 @@ pub(crate) fn responses(body: &Node, order: u64) -> Result<Work, GoError> {
             "stream" => decoder.boolean(node, "stream", &mut stream),
             "max_output_tokens" => decoder.integer(node, "max_output_tokens", &mut max_tokens),
             "tools" => {
-                let tools = decoder.list(node, "tools", "[]openai.ResponsesTool");
-                offered = tools.iter().find_map(tool);
+                decoder.check(node, "tools", RESPONSES_TOOLS);
+                offered = node.value.items().iter().find_map(tool);
             }
-            _ => {}
+            "instructions" => decoder.string(node, "instructions", &mut instructions),
+            other => types::check(types::RESPONSES, &mut decoder, other, node),
         }
     }
     let model = decoder.finish(model)?;
-    let framer = Box::new(Responses::new(&model, order));
+    let framer = Box::new(Responses::new(&model, order, &instructions));
     let work = Work::new(Api::Responses, model, framer);
     Ok(Work {
         stream,
@@ -63,7 +66,11 @@ fn input(decoder: &mut Decoder, node: &Node) -> (String, usize) {
         }
         Value::Null => (String::new(), 0),
         Value::Bool(_) | Value::Number(_) | Value::Object(_) => {
-            decoder.fail("input must be a string or array");
+            let kind = node.value.kind();
+            decoder.fail(format!(
+                "input must be a string or array: json: cannot unmarshal {kind} into Go value of \
+                 type []json.RawMessage"
+            ));
             (String::new(), 0)
         }
     }

@@ -1,12 +1,12 @@
 //! `/v1/audio/transcriptions`: a form with a file; a chat inside.
 
-use http::{StatusCode, header::CONTENT_TYPE};
+use http::{HeaderValue, StatusCode, header::CONTENT_TYPE};
 
 use super::error::openai_error;
 use crate::{
     frame::Transcript,
     generate::run,
-    reply::{JSON, Reply},
+    reply::{JSON, NDJSON, Reply},
     request::{Api, Work},
     router::{Call, has_type},
 };
@@ -40,16 +40,18 @@ pub(super) async fn transcribe(call: Call) -> Reply {
         return bad("file is required: http: no such file");
     };
     let framer = Box::new(Transcript { plain: form.plain });
-    let work = Work::new(Api::ChatCompletions, model, framer);
-    run(
-        call,
-        Work {
-            text: file,
-            prompt_tokens: 1,
-            ..work
-        },
-    )
-    .await
+    let work = Work {
+        text: file,
+        prompt_tokens: 1,
+        ..Work::new(Api::ChatCompletions, model, framer)
+    };
+    let mut reply = run(call, work).await;
+    if reply.status == StatusCode::OK {
+        // The chat inside is a stream, and that is what its header says.
+        let lines = HeaderValue::from_static(NDJSON);
+        reply.headers.insert(CONTENT_TYPE, lines);
+    }
+    reply
 }
 
 /// The fields of the form that matter.

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     generate::{load_fault, refusal_status},
-    gojson::{Decoder, GoError, Node, Obj, Value, array, folded, quote_go},
+    gojson::{Decoder, GoError, GoType, Node, Obj, Value, array, folded, quote_go},
     model::{NameError, Reference, Source},
     reply::{JSON, JSON_BARE, Reply},
     request::{keep_alive, options},
@@ -150,13 +150,14 @@ fn decode(call: &Call, go_type: &'static str, input: &str) -> Result<Work, Refus
     let mut decoder = Decoder::new(go_type, body);
     let mut work = Work::default();
     let (mut prompt, mut format) = (String::new(), String::new());
+    let mut wrong_input = false;
     for (key, node) in folded(body) {
         match key.as_str() {
             "model" => decoder.string(node, "model", &mut work.model),
             "prompt" if input == "prompt" => decoder.string(node, "prompt", &mut prompt),
             "input" if input == "input" => match inputs(node) {
                 Some(inputs) => work.inputs = inputs,
-                None => return Err(bad("invalid input type")),
+                None => wrong_input = true,
             },
             "keep_alive" if native => match keep_alive(node) {
                 Ok(keep) => work.keep = keep,
@@ -166,6 +167,7 @@ fn decode(call: &Call, go_type: &'static str, input: &str) -> Result<Work, Refus
                 decoder.object(node, "options", "map[string]interface {}");
                 work.options = Some(node.clone());
             }
+            "truncate" if native => decoder.check(node, "truncate", GoType::Bool),
             "dimensions" => decoder.integer(node, "dimensions", &mut work.dimensions),
             "encoding_format" => decoder.string(node, "encoding_format", &mut format),
             _ => {}
@@ -175,7 +177,17 @@ fn decode(call: &Call, go_type: &'static str, input: &str) -> Result<Work, Refus
     if !prompt.is_empty() {
         work.inputs.push(prompt);
     }
-    work.base64 = format == "base64";
+    work.base64 = format.eq_ignore_ascii_case("base64");
+    if !(format.is_empty() || work.base64 || format.eq_ignore_ascii_case("float")) {
+        return Err(bad(format!(
+            "Invalid value for 'encoding_format' = {format}. Supported values: ['float', 'base64']."
+        )));
+    }
+    if wrong_input {
+        // The middleware takes anything here, the handler does not.
+        let text = "invalid input type".to_owned();
+        return Err(Refused(StatusCode::BAD_REQUEST, text, false));
+    }
     Ok(work)
 }
 

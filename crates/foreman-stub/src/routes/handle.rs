@@ -3,7 +3,14 @@
 use http::StatusCode;
 
 use super::{Route, audio, blobs, embed, infer, manage, models, progress, ps, show, tags};
-use crate::{gojson::Obj, reply::Reply, router::Call};
+use crate::{
+    gojson::{Obj, SyntaxError},
+    reply::Reply,
+    router::Call,
+};
+
+/// A model that nobody has.
+const RECOMMENDED: &str = r#"{"recommendations":[{"model":"stub-large:cloud","description":"A large model that answers far away","context_length":262144,"max_output_tokens":131072}]}"#;
 
 /// Answers a request to a route.
 pub(crate) async fn handle(route: Route, call: Call) -> Reply {
@@ -17,10 +24,17 @@ pub(crate) async fn handle(route: Route, call: Call) -> Reply {
         Route::Status => Reply::json(r#"{"cloud":{"disabled":true,"source":"env"}}"#.to_owned()),
         Route::Me => Reply::error(StatusCode::SERVICE_UNAVAILABLE, "account unavailable"),
         Route::WebSearch => {
+            if matches!(call.parsed, Err(SyntaxError::Empty)) {
+                return Reply::bad("missing request body");
+            }
             let text = "ollama cloud is disabled: web search is unavailable";
             Reply::error(StatusCode::FORBIDDEN, text)
         }
-        Route::Recommendations => Reply::json(r#"{"recommendations":[]}"#.to_owned()),
+        Route::Recommendations => Reply::json(RECOMMENDED.to_owned()),
+        Route::Signout => Reply::error(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "there was an error signing out",
+        ),
         Route::Tags => tags::tags(&call),
         Route::Ps => ps::ps(&call),
         Route::Show => show::show(&call),

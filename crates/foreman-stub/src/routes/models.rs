@@ -35,7 +35,7 @@ pub(super) fn one(call: &Call) -> Reply {
     };
     if reference.source == Source::Cloud {
         let text = "ollama cloud is disabled: remote model details are unavailable";
-        return refused(StatusCode::FORBIDDEN, text);
+        return Reply::error(StatusCode::FORBIDDEN, text);
     }
     match call.core.library.find(&reference.name) {
         Some(model) => {

@@ -8,7 +8,7 @@ use super::{error::native_syntax, show::named};
 use crate::{
     gojson::{Obj, folded},
     model::{ModelSpec, Name, NameError, Reference, sha256_hex},
-    reply::{JSON, JSON_BARE, NDJSON, Reply},
+    reply::{JSON_BARE, NDJSON, Reply},
     router::Call,
 };
 
@@ -41,7 +41,7 @@ fn answer(call: &Call, mut lines: Vec<String>, outcome: Outcome) -> Reply {
         }
     };
     if !streams {
-        return Reply::new(StatusCode::OK, JSON, last);
+        return Reply::new(StatusCode::OK, JSON_BARE, last);
     }
     lines.push(last);
     let chunks = lines.into_iter().map(|line| Bytes::from(line + "\n"));
@@ -123,7 +123,9 @@ pub(super) fn create(call: &Call) -> Reply {
             let text = "pull model manifest: file does not exist".to_owned();
             return answer(call, vec![status("pulling manifest")], Outcome::Error(text));
         };
-        ModelSpec::derived_from(&parent.spec, &reference.name.short())
+        let mut spec = ModelSpec::derived_from(&parent.spec, &reference.name.short());
+        spec.from = parent.name.short();
+        spec
     } else if let Some(files) = body.value.field("files") {
         let digest = folded(files)
             .into_iter()
@@ -144,6 +146,10 @@ pub(super) fn create(call: &Call) -> Reply {
         "using existing layer sha256:{}",
         spec.blob
     )));
+    if !spec.system.is_empty() {
+        let layer = sha256_hex(spec.system.as_bytes());
+        lines.push(status(&format!("creating new layer sha256:{layer}")));
+    }
     lines.push(status("writing manifest"));
     call.core
         .library

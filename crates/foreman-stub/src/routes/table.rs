@@ -11,6 +11,7 @@ pub(crate) enum Route {
     Version,
     Status,
     Me,
+    Signout,
     WebSearch,
     Recommendations,
     Tags,
@@ -42,6 +43,7 @@ impl Route {
             | Self::Version
             | Self::Status
             | Self::Me
+            | Self::Signout
             | Self::WebSearch
             | Self::Recommendations
             | Self::Tags
@@ -90,6 +92,7 @@ fn methods(path: &str) -> Option<Methods> {
         "/api/copy" => &[("POST", Route::Copy)],
         "/api/delete" => &[("DELETE", Route::Delete)],
         "/api/me" => &[("POST", Route::Me)],
+        "/api/signout" => &[("POST", Route::Signout)],
         "/api/experimental/web_search" | "/api/experimental/web_fetch" => {
             &[("POST", Route::WebSearch)]
         }
@@ -113,8 +116,15 @@ fn methods(path: &str) -> Option<Methods> {
 fn variable(path: &str) -> Option<(Methods, &str)> {
     let blob: Methods = &[("HEAD", Route::BlobHead), ("POST", Route::BlobUpload)];
     let model: Methods = &[("GET", Route::Model)];
-    let found = path.strip_prefix("/api/blobs/").map(|rest| (blob, rest));
-    let (methods, rest) = found.or_else(|| Some((model, path.strip_prefix("/v1/models/")?)))?;
+    let keys: Methods = &[("DELETE", Route::Signout)];
+    let prefixes = [
+        ("/api/blobs/", blob),
+        ("/v1/models/", model),
+        ("/api/user/keys/", keys),
+    ];
+    let (methods, rest) = prefixes
+        .into_iter()
+        .find_map(|(prefix, methods)| Some((methods, path.strip_prefix(prefix)?)))?;
     (!rest.is_empty() && !rest.contains('/')).then_some((methods, rest))
 }
 

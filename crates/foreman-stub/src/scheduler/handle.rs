@@ -11,6 +11,7 @@ use tokio::sync::watch;
 
 use super::{
     Keep, Lease, LoadOptions, Resident,
+    runner::Runner,
     state::{Found, State},
 };
 use crate::{
@@ -159,10 +160,7 @@ impl Scheduler {
         let wake = idle.wakes_reaper;
         drop(state);
         if let Some(runner) = &gone {
-            self.recorder.evicted(
-                &runner.model,
-                runner.leaving.unwrap_or(EvictionReason::Expired),
-            );
+            self.left(runner, runner.leaving.unwrap_or(EvictionReason::Expired));
         }
         if wake || gone.is_some() {
             self.changed();
@@ -175,8 +173,7 @@ impl Scheduler {
             .lock()
             .expire(&model.spec.blob, EvictionReason::Unloaded, self.clock.now());
         if let Some(runner) = gone {
-            self.recorder
-                .evicted(&runner.model, EvictionReason::Unloaded);
+            self.left(&runner, EvictionReason::Unloaded);
             self.changed();
         }
     }
@@ -185,19 +182,24 @@ impl Scheduler {
     pub(crate) fn unload_all(&self) {
         let gone = self.lock().clear();
         for runner in &gone {
-            self.recorder
-                .evicted(&runner.model, EvictionReason::Unloaded);
+            self.left(runner, EvictionReason::Unloaded);
         }
         self.changed();
     }
 
-    /// The runner of a lease dies.
+    /// The runner of a lease dies, which nobody notices until it is asked for again.
     pub(crate) fn crash(&self, lease: &Lease) {
-        let gone = self.lock().remove(lease.id());
-        if let Some(runner) = gone {
-            self.recorder
-                .evicted(&runner.model, EvictionReason::Crashed);
+        let dead = self.lock().die(lease.id());
+        if let Some(model) = dead {
+            self.recorder.evicted(&model, EvictionReason::Crashed);
             self.changed();
+        }
+    }
+
+    /// Notes that a runner went away; of a dead one that was noted when it died.
+    pub(super) fn left(&self, runner: &Runner, reason: EvictionReason) {
+        if !runner.dead {
+            self.recorder.evicted(&runner.model, reason);
         }
     }
 

@@ -53,6 +53,8 @@ pub(super) struct Runner {
     /// When it leaves if it stays idle; none while busy or pinned.
     pub(super) deadline: Option<Instant>,
     pub(super) slots: Arc<Semaphore>,
+    /// True once it died: it is listed still, until it is asked for again or its time is over.
+    pub(super) dead: bool,
     /// Why it leaves as soon as it is idle.
     pub(super) leaving: Option<EvictionReason>,
 }

@@ -13,7 +13,10 @@ use super::{
     options::Effective,
     runner::{Resident, Runner},
 };
-use crate::record::{EvictionReason, LoadReason};
+use crate::{
+    model::Model,
+    record::{EvictionReason, LoadReason},
+};
 
 /// A request that waits for a load.
 #[derive(Debug)]
@@ -87,6 +90,7 @@ impl State {
         let wanted = ask.options.effective(&ask.model, context);
         match self.by_blob(&ask.model.spec.blob) {
             Some(runner) if !runner.loaded => Found::Loading,
+            Some(runner) if runner.dead => Found::Missing,
             Some(runner) if runner.options.reload_for(&wanted).is_none() => Found::Ready(runner.id),
             Some(_) | None => Found::Missing,
         }
@@ -156,6 +160,13 @@ impl State {
         let at = self.runners.iter().position(|runner| runner.id == id)?;
         self.departures += 1;
         Some(self.runners.remove(at))
+    }
+
+    /// Marks a runner as dead; returns it unless it was that already.
+    pub(super) fn die(&mut self, id: u64) -> Option<Arc<Model>> {
+        let runner = self.by_id(id).filter(|runner| !runner.dead)?;
+        runner.dead = true;
+        Some(Arc::clone(&runner.model))
     }
 
     /// Removes every runner.
@@ -232,8 +243,11 @@ impl State {
             .options
             .effective(&pending.ask.model, limits.context);
         let blob = pending.ask.model.spec.blob.clone();
+        self.bury(&blob);
         let room = self.has_room(limits, pending.ask.model.spec.size);
         let (victim, reason) = match self.by_blob(&blob) {
+            // Somebody still holds on to it.
+            Some(runner) if runner.dead => (Some(blob), EvictionReason::Crashed),
             Some(runner) => match runner.options.reload_for(&wanted) {
                 None => return Step::Use(runner.id, pending),
                 Some(option) => {
@@ -250,6 +264,15 @@ impl State {
         self.hand = Some(pending);
         let gone = victim.and_then(|blob| self.expire(&blob, reason, now));
         gone.map_or(Step::Wait, |runner| Step::Left(runner, reason))
+    }
+
+    /// Removes a dead runner that nobody holds on to any more.
+    fn bury(&mut self, blob: &str) {
+        let dead =
+            |runner: &Runner| runner.dead && runner.leases == 0 && runner.model.spec.blob == blob;
+        if let Some(id) = self.runners.iter().find(|it| dead(it)).map(|it| it.id) {
+            self.remove(id);
+        }
     }
 
     /// The next request whose caller is still there; the others lose their place here.
@@ -309,6 +332,7 @@ impl State {
             expires: None,
             deadline: None,
             slots: Arc::new(Semaphore::new(parallel)),
+            dead: false,
             leaving: None,
         });
         self.ids

@@ -447,13 +447,44 @@ async fn little_memory_makes_room_until_the_model_is_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_crash_takes_the_runner_away_at_once() {
+async fn a_runner_that_died_is_listed_until_it_is_asked_for_again() {
     let world = World::new(1, 512);
     let a = chat("a");
 
     world.lease(&a).await.crash();
-    assert_eq!(world.names(), [""; 0]);
+    assert_eq!(world.names(), ["a:latest"]);
+    assert_eq!(world.record().counts.evictions, 1);
     world.touch(&a).await;
+
+    assert_eq!(world.names(), ["a:latest"]);
+    let counts = world.record().counts;
+    assert_eq!((counts.loads, counts.evictions), (2, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_runner_that_died_makes_room_like_any_other() {
+    let world = World::new(1, 512);
+
+    world.lease(&chat("a")).await.crash();
+    world.touch(&chat("b")).await;
+
+    assert_eq!(world.names(), ["b:latest"]);
+    let reasons: Vec<_> = world.record().evictions.iter().map(|e| e.reason).collect();
+    assert_eq!(reasons, [EvictionReason::Crashed]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_runner_that_died_is_loaded_again_once_its_other_users_are_gone() {
+    let world = World::new(1, 512);
+    let a = chat("a");
+    let other = world.lease(&a).await;
+    world.lease(&a).await.crash();
+
+    let again = world.scheduler.acquire(&a);
+    tokio::pin!(again);
+    assert!(futures_util::poll!(again.as_mut()).is_pending());
+    drop(other);
+    drop(again.await.unwrap());
 
     assert_eq!(world.record().counts.loads, 2);
 }

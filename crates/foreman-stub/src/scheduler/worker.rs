@@ -33,7 +33,7 @@ impl Scheduler {
                 }
                 Step::Load(pending) => self.load(pending).await,
                 Step::Left(runner, reason) => {
-                    self.recorder.evicted(&runner.model, reason);
+                    self.left(&runner, reason);
                     self.changed();
                 }
             }
@@ -97,7 +97,7 @@ impl Scheduler {
             };
             for runner in &gone {
                 let reason = runner.leaving.unwrap_or(EvictionReason::Expired);
-                self.recorder.evicted(&runner.model, reason);
+                self.left(runner, reason);
             }
             if !gone.is_empty() {
                 self.changed();

@@ -275,7 +275,11 @@ async fn runners_fail_before_and_in_the_middle() {
         (200, 3, true)
     );
     assert_eq!(streamed.chunks[2], format!("{broken}\n"));
-    assert_eq!(stub.resident(), [""; 0], "the runner died");
+    assert_eq!(
+        stub.resident(),
+        ["fakeA:latest"],
+        "nobody has asked for the runner since it died"
+    );
     let whole = chat("fakeA", "stub:error-mid a b c", r#","stream":false"#);
     assert_eq!(
         said(&stub, "/api/chat", &whole).await,
