@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use foreman_stub::{Hold, ModelSpec, Stub};
-use foreman_tests::{Exchange, Foreman, Pair, Reply, chat, eventually, stub};
+use foreman_tests::{Exchange, Foreman, Pair, Reply, chat, eventually, request, stub};
 use serde_json::{Value, json};
 
 use crate::{A, B, C, foreman};
@@ -280,4 +280,32 @@ async fn the_queue_is_counted_by_model_class_and_caller() {
     }
     gate.release();
     until_empty(&foreman).await;
+}
+
+#[tokio::test]
+async fn a_body_that_is_no_object_neither_stops_the_queue_nor_lets_it_go_on() {
+    let Pair { stub: _, foreman } = Pair::start(stub(), foreman()).await;
+    let headers = [("Content-Type", "application/json")];
+    for (verb, was) in [("pause", false), ("resume", true)] {
+        for body in [
+            "[null]", "[]", "null", r#""""#, "5", "true", "\n", "{", "{} {}",
+        ] {
+            let path = format!("{QUEUE}/{verb}");
+            let bytes = request("POST", &path, &headers, body.as_bytes());
+
+            let reply = Exchange::send_raw(foreman.url(), &bytes)
+                .await
+                .reply()
+                .await;
+
+            assert_eq!(reply.status(), 400, "{verb} {body:?}: {}", reply.text());
+            let paused = json!({"all": was, "models": []});
+            assert_eq!(
+                foreman.get(QUEUE).await.json()["paused"],
+                paused,
+                "{verb} {body:?}"
+            );
+        }
+        steer(&foreman, "pause", &json!({})).await;
+    }
 }

@@ -96,7 +96,7 @@ async fn read(
     let body = request::read(body, app.limits(MAX_BODY), wishes)
         .await?
         .bytes;
-    if body.trim_ascii().is_empty() {
+    if body.is_empty() {
         return Ok(None);
     }
     let bad = |message: String| ApiError::new(Fault::BadRequest, message);
