@@ -17,6 +17,7 @@ mod order;
 mod outage;
 mod parity;
 mod passthrough;
+mod races;
 mod restart;
 mod shutdown;
 mod storage;
