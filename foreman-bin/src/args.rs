@@ -127,6 +127,9 @@ pub struct ServeOptions {
     pub stub: Option<EmbeddedStub>,
     /// What the log is written to.
     pub screen: Screen,
+    /// Where the process is to kill itself.
+    #[cfg(feature = "fail-points")]
+    pub fuse: std::sync::Arc<crate::Fuse>,
 }
 
 /// The embedded stub as asked for on the command line; `None` leaves it to the stub's own default.
@@ -178,14 +181,24 @@ impl ServeArgs {
     pub(crate) fn options(&self, screen: Screen) -> Result<ServeOptions, clap::Error> {
         let stub = self.stub.to_stub();
         if self.target.as_deref() == Some(STUB) {
-            let stub = Some(stub);
-            return Ok(ServeOptions { stub, screen });
+            return Ok(ServeOptions::new(Some(stub), screen));
         }
         if stub != EmbeddedStub::default() {
             let message = "flags that start with --stub- need --target stub";
             return Err(Cli::command().error(ErrorKind::ArgumentConflict, message));
         }
-        Ok(ServeOptions { stub: None, screen })
+        Ok(ServeOptions::new(None, screen))
+    }
+}
+
+impl ServeOptions {
+    fn new(stub: Option<EmbeddedStub>, screen: Screen) -> Self {
+        Self {
+            stub,
+            screen,
+            #[cfg(feature = "fail-points")]
+            fuse: std::sync::Arc::default(),
+        }
     }
 }
 

@@ -22,12 +22,16 @@ pub mod telemetry;
 
 mod args;
 mod exit;
+#[cfg(feature = "fail-points")]
+mod fail_points;
 mod program;
 mod remote;
 mod screen;
 
 pub use args::{EmbeddedStub, ServeOptions};
 pub use exit::Exit;
+#[cfg(feature = "fail-points")]
+pub use fail_points::{Fuse, NoSuchPoint, Point, Step};
 pub use program::{Environment, Output, run, run_from};
 pub use settings::settings_table;
 pub use telemetry::Screen;

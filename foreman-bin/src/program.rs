@@ -13,6 +13,8 @@ use clap::error::ErrorKind;
 use crate::args::{Cli, Command, ServeArgs};
 use crate::commands::{ask, backup, check, completions, serve};
 use crate::exit::Exit;
+#[cfg(feature = "fail-points")]
+use crate::fail_points;
 use crate::settings::{Input, Problem, load};
 use crate::telemetry::Screen;
 
@@ -137,6 +139,14 @@ fn run_serve(
         Err(problems) => {
             report(&problems, output)?;
             return Ok(Exit::Config);
+        }
+    };
+    #[cfg(feature = "fail-points")]
+    let options = match fail_points::armed(options, &environment.variables) {
+        Ok(options) => options,
+        Err(error) => {
+            writeln!(output.err, "error: {error}")?;
+            return Ok(Exit::Usage);
         }
     };
     match serve::serve(settings, options, &mut *output.out) {

@@ -1,5 +1,7 @@
 //! An HTTP/1.1 client that shows what is on the wire: each chunk as it was sent.
 
+use std::io;
+
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
@@ -64,14 +66,23 @@ pub fn request(method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) 
 impl Exchange {
     /// Connects and sends bytes as they are.
     pub async fn send_raw(url: &str, bytes: &[u8]) -> Self {
+        Self::try_send(url, bytes).await.expect("send a request")
+    }
+
+    /// Connects and sends bytes as they are, to one that may be gone.
+    ///
+    /// # Errors
+    ///
+    /// When there is no connection, or it ends before all is sent.
+    pub async fn try_send(url: &str, bytes: &[u8]) -> io::Result<Self> {
         let address = url.trim_start_matches("http://").trim_end_matches('/');
-        let mut stream = TcpStream::connect(address).await.expect("connect");
-        stream.write_all(bytes).await.expect("send the request");
-        Self {
+        let mut stream = TcpStream::connect(address).await?;
+        stream.write_all(bytes).await?;
+        Ok(Self {
             stream: BufReader::new(stream),
             head: None,
             left: Left::Unknown,
-        }
+        })
     }
 
     /// Connects and sends a request with a JSON body.
@@ -97,21 +108,23 @@ impl Exchange {
 
     /// Waits for the head of the answer; interim heads are passed over.
     pub async fn head(&mut self) -> Head {
+        let head = within("the head of an answer", self.try_head()).await;
+        head.expect("the head of an answer")
+    }
+
+    /// Waits for the head of the answer, without limit; none when the connection ends before.
+    pub async fn try_head(&mut self) -> Option<Head> {
         if let Some(head) = &self.head {
-            return head.clone();
+            return Some(head.clone());
         }
-        let head = within("the head of an answer", async {
-            loop {
-                let head = self.read_head().await;
-                if head.status >= 200 {
-                    return head;
-                }
+        loop {
+            let head = self.read_head().await?;
+            if head.status >= 200 {
+                self.left = Left::of(&head);
+                self.head = Some(head.clone());
+                return Some(head);
             }
-        })
-        .await;
-        self.left = Left::of(&head);
-        self.head = Some(head.clone());
-        head
+        }
     }
 
     /// Waits for the next chunk; none at the end, see [`is_clean`](Self::is_clean).
@@ -123,6 +136,22 @@ impl Exchange {
     /// Tells, after the last chunk, whether the body ended as it should.
     pub fn is_clean(&self) -> bool {
         matches!(self.left, Left::Nothing)
+    }
+
+    /// Reads the answer to its end, without limit, whatever the end is; none when the connection
+    /// ends before the head.
+    pub async fn try_reply(mut self) -> Option<Reply> {
+        let head = self.try_head().await?;
+        let mut chunks = Vec::new();
+        while let Some(chunk) = self.read_chunk().await {
+            chunks.push(chunk);
+        }
+        let clean = self.is_clean();
+        Some(Reply {
+            head,
+            chunks,
+            clean,
+        })
     }
 
     /// Reads the answer to its end.
@@ -139,21 +168,21 @@ impl Exchange {
         }
     }
 
-    async fn read_head(&mut self) -> Head {
-        let first = self.line().await.expect("a status line");
+    async fn read_head(&mut self) -> Option<Head> {
+        let first = self.line().await?;
         let status = first.split(' ').nth(1).and_then(|code| code.parse().ok());
         let mut headers = Vec::new();
         loop {
-            let line = self.line().await.expect("a header line");
+            let line = self.line().await?;
             let Some((name, value)) = line.split_once(':') else {
                 break;
             };
             headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
         }
-        Head {
+        Some(Head {
             status: status.unwrap_or_else(|| panic!("no status line: {first:?}")),
             headers,
-        }
+        })
     }
 
     async fn read_chunk(&mut self) -> Option<Vec<u8>> {

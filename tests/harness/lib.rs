@@ -6,12 +6,14 @@
     reason = "a test that cannot be set up has failed"
 )]
 
+mod books;
 mod disk;
 mod exchange;
 mod process;
 mod setup;
 mod wait;
 
+pub use books::{Books, Row};
 pub use disk::Disk;
 pub use exchange::{Exchange, Head, Reply, request};
 pub use process::{Builder, Foreman, Log};

@@ -27,7 +27,6 @@ pub struct Builder {
     program: PathBuf,
     directory: Arc<TempDir>,
     settings: Vec<(String, String)>,
-    environment: Vec<(String, String)>,
 }
 
 /// A running foreman. Dropping it kills it.
@@ -48,7 +47,6 @@ impl Builder {
             program: PathBuf::from(program),
             directory: Arc::new(directory),
             settings: Vec::new(),
-            environment: Vec::new(),
         }
     }
 
@@ -57,6 +55,16 @@ impl Builder {
     pub fn after(mut self, other: &Foreman) -> Self {
         self.directory = Arc::clone(&other.directory);
         self
+    }
+
+    /// Starts from the same program, settings and directory.
+    #[must_use]
+    pub fn again(&self) -> Self {
+        Self {
+            program: self.program.clone(),
+            directory: Arc::clone(&self.directory),
+            settings: self.settings.clone(),
+        }
     }
 
     /// Names the target.
@@ -77,13 +85,31 @@ impl Builder {
     #[must_use]
     pub fn on(mut self, disk: &Disk) -> Self {
         let database = self.database();
-        self.environment.extend(disk.environment(&database));
+        self.settings.extend(disk.environment(&database));
         self
     }
 
     /// Returns the file of its database.
     pub fn database(&self) -> PathBuf {
         self.directory.path().join("foreman.db")
+    }
+
+    /// Sets any variable of the environment.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.settings.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Returns the directory of the database.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Starts `foreman serve` and waits until it has ended by itself.
+    pub async fn ends(&self) -> ExitStatus {
+        let output = within("foreman to end", self.command().arg("serve").output());
+        output.await.expect("start foreman").status
     }
 
     /// Returns the command, ready for a first argument.
@@ -96,7 +122,6 @@ impl Builder {
             .env("FOREMAN_LISTEN", "127.0.0.1:0")
             .env("FOREMAN_LOG_FORMAT", "json")
             .envs(self.settings.iter().map(|(name, value)| (name, value)))
-            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

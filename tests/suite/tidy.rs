@@ -121,7 +121,13 @@ fn each_tool_is_used_where_it_belongs() {
         ),
         (
             "async-trait",
-            &["foreman-ollama", "foreman-store", "foreman-scheduler"],
+            // The program's part is behind its feature `fail-points`.
+            &[
+                "foreman-ollama",
+                "foreman-store",
+                "foreman-scheduler",
+                "foreman-bin",
+            ],
         ),
         ("ulid", &["foreman-job"]),
     ];

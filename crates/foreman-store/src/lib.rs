@@ -107,6 +107,8 @@ pub use error::{LogGap, SlotTaken, StoreError, TakenId, UnknownCause};
 pub use list::{Deletion, JobFilter, ModelFilter};
 pub use log::{FIRST_EVENT, LogEntry, LogEvent, LogPage, RunLog};
 pub use memory::MemoryStore;
+#[cfg(feature = "fail-points")]
+pub use sqlite::BeforeCommit;
 pub use sqlite::{
     Backup, BackupError, Existing, FreeSpace, OpenError, SqliteConfig, SqliteStore, StoreStats,
     Synchronous, backup,

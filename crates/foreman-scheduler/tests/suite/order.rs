@@ -31,7 +31,11 @@ async fn forty_jobs_of_two_models_cost_one_swap() {
         .collect();
     assert_eq!(rig.prompts(), expected);
     assert_eq!(rig.handle.status().swaps, 2, "the first load and one swap");
-    assert_eq!(rig.handle.status().swaps_avoided, 19, "each other job of the first");
+    assert_eq!(
+        rig.handle.status().swaps_avoided,
+        19,
+        "each other job of the first"
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use foreman_job::Timestamp;
 
+#[cfg(feature = "fail-points")]
+use super::BeforeCommit;
 use super::FreeSpace;
 
 /// How a [`SqliteStore`](super::SqliteStore) is to be opened.
@@ -48,6 +50,9 @@ pub struct SqliteConfig {
     pub idle: Duration,
     /// Tells how much room the disk has.
     pub free_space: FreeSpace,
+    /// Called when nothing but the commit is left to do of a transaction.
+    #[cfg(feature = "fail-points")]
+    pub before_commit: BeforeCommit,
 }
 
 /// What an answered call survives.
@@ -77,6 +82,8 @@ impl SqliteConfig {
             busy: Duration::from_secs(5),
             idle: Duration::from_secs(1),
             free_space: FreeSpace::default(),
+            #[cfg(feature = "fail-points")]
+            before_commit: BeforeCommit::default(),
         }
     }
 }

@@ -1,6 +1,8 @@
 //! A queue in an SQLite database: one writer that commits in groups, and a pool that reads.
 
 mod backup;
+#[cfg(feature = "fail-points")]
+mod commit_hook;
 mod config;
 mod connection;
 mod error;
@@ -15,6 +17,8 @@ mod store;
 mod writer;
 
 pub use backup::{Backup, BackupError, Existing, backup};
+#[cfg(feature = "fail-points")]
+pub use commit_hook::BeforeCommit;
 pub use config::{SqliteConfig, Synchronous};
 pub use error::OpenError;
 pub use files::FreeSpace;

@@ -95,6 +95,8 @@ fn open_database(
         });
     }
     connection::set_writer(&conn, config.max_pages).map_err(failed)?;
+    #[cfg(feature = "fail-points")]
+    config.before_commit.watch(&conn).map_err(failed)?;
     migrate::migrate(&mut conn, place)?;
     if let Err(error) = remove_mark(&conn) {
         if class(&error) != Class::Full {

@@ -39,16 +39,30 @@ pub(super) struct Layers {
     pub(super) polling: JoinSet<()>,
 }
 
+/// The store and the target as the layers above see them.
+pub(crate) struct Seams {
+    pub(crate) queue: Arc<dyn QueueStore>,
+    pub(crate) client: Arc<dyn OllamaClient>,
+}
+
+impl Seams {
+    pub(super) fn new(settings: &Settings, store: &Arc<SqliteStore>) -> Result<Self, ServeError> {
+        let queue: Arc<dyn QueueStore> = Arc::<SqliteStore>::clone(store);
+        let client = Arc::new(HyperClient::new(target_config(settings))?);
+        Ok(Self { queue, client })
+    }
+}
+
 impl Layers {
     /// Wires the layers; the poller runs, the rest waits.
     pub(super) async fn build(
         settings: &Settings,
         store: Arc<SqliteStore>,
+        Seams { queue, client }: Seams,
         shutdown: &Shutdown,
     ) -> Result<Self, ServeError> {
-        let client: Arc<dyn OllamaClient> = Arc::new(HyperClient::new(target_config(settings))?);
         let clock: Arc<dyn Clock> = Arc::new(SteadyClock::default());
-        let seed = last_inventory(store.as_ref()).await?;
+        let seed = last_inventory(queue.as_ref()).await?;
         let poller = Poller::new(
             Arc::clone(&client),
             PollerConfig {
@@ -65,7 +79,6 @@ impl Layers {
         let metrics = foreman_scheduler::Metrics::registered(&mut registry);
         let server_metrics = foreman_server::Metrics::registered(&mut registry);
         registry.register_collector(Box::new(StoreFigures(Arc::clone(&store))));
-        let queue: Arc<dyn QueueStore> = Arc::<SqliteStore>::clone(&store);
         let parts = foreman_scheduler::Parts {
             store: queue,
             client: Arc::clone(&client),

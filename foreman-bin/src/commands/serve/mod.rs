@@ -23,12 +23,18 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 pub use error::ServeError;
+#[cfg(feature = "fail-points")]
+pub(crate) use layers::Seams;
 
 use crate::args::ServeOptions;
+#[cfg(feature = "fail-points")]
+use crate::fail_points;
 use crate::settings::Settings;
 use crate::telemetry;
 use greeting::{Greeting, Target};
 use layers::Layers;
+#[cfg(not(feature = "fail-points"))]
+use layers::Seams;
 use signals::Signals;
 
 /// How long callers may take, at the end, to read what there is for them.
@@ -45,7 +51,12 @@ pub fn serve(
     out: &mut dyn Write,
 ) -> Result<(), ServeError> {
     telemetry::init(&settings.log, settings.log_format, options.screen)?;
-    let store = Arc::new(SqliteStore::open(&layers::store_config(&settings))?);
+    let config = layers::store_config(&settings);
+    #[cfg(feature = "fail-points")]
+    let config = fail_points::watch_commits(config, &options.fuse);
+    let store = Arc::new(SqliteStore::open(&config)?);
+    #[cfg(feature = "fail-points")]
+    options.fuse.hit(fail_points::Point::AfterMigrate);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -75,7 +86,10 @@ async fn run(
                 source,
             })?;
     let shutdown = Shutdown::default();
-    let layers = Layers::build(&settings, Arc::clone(&store), &shutdown).await?;
+    let seams = Seams::new(&settings, &store)?;
+    #[cfg(feature = "fail-points")]
+    let seams = fail_points::wrap(seams, &options.fuse);
+    let layers = Layers::build(&settings, store, seams, &shutdown).await?;
     let recovery = layers.scheduler.recover().await?;
     layers.poll_once().await;
     let greeting = Greeting {
