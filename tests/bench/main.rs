@@ -1,7 +1,7 @@
 //! How fast foreman is beside others: whole programs, side by side, every answer verified.
 //!
 //! `cargo bench -p foreman-tests` measures everything, `-- NAME…` some rows, `-- --rounds N` more
-//! or fewer rounds, `-- --seconds N` longer or shorter ones. Each figure is the median of the
+//! or fewer rounds, `-- --seconds N` longer or shorter ones, `-- --foreman PATH` another build. Each figure is the median of the
 //! rounds; what is compared was measured within one round, one after the other.
 #![expect(
     clippy::expect_used,
@@ -80,6 +80,9 @@ impl Wanted {
             match arg.as_str() {
                 // Cargo says this to every benchmark.
                 "--bench" => {}
+                "--foreman" => {
+                    programs::measure_foreman(args.next().expect("a path").into());
+                }
                 "--rounds" => wanted.rounds = number(args.next()),
                 "--seconds" => {
                     let seconds = u64::try_from(number(args.next())).expect("seconds");

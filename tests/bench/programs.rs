@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use foreman_stub::{ModelSpec, RecordMode, Stub};
@@ -31,6 +32,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How long to wait before a program is looked at again.
 const LOOK: Duration = Duration::from_millis(1);
+
+/// The foreman that is measured, where it was named.
+static OTHER: OnceLock<PathBuf> = OnceLock::new();
 
 /// A running program. Dropping it kills it.
 #[derive(Debug)]
@@ -183,9 +187,15 @@ impl Program {
     }
 }
 
+/// Measures this program in place of the one that was built with the benchmark.
+pub(crate) fn measure_foreman(path: PathBuf) {
+    assert!(OTHER.set(path).is_ok(), "one foreman is measured");
+}
+
 /// Returns the program under test.
 pub(crate) fn foreman() -> PathBuf {
-    PathBuf::from(env!("CARGO_BIN_EXE_foreman-under-test"))
+    let own = || PathBuf::from(env!("CARGO_BIN_EXE_foreman-under-test"));
+    OTHER.get().cloned().unwrap_or_else(own)
 }
 
 fn free_address() -> SocketAddr {

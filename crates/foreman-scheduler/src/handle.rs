@@ -15,6 +15,7 @@ use tracing::info;
 use crate::keep_alive::Unloading;
 use crate::learned::Learned;
 use crate::live::LiveJobs;
+use crate::metrics::Metrics;
 use crate::pauses::Pauses;
 use crate::pinned::Pinned;
 use crate::resend::RequestKey;
@@ -110,7 +111,7 @@ pub(crate) struct Shared {
     pub(crate) watchers: Arc<Watchers>,
     pub(crate) transitions: broadcast::Sender<Arc<Transition>>,
     /// Wakes the worker: something may be ready.
-    pub(crate) ready: Notify,
+    pub(crate) ready: Arc<Notify>,
     /// Wakes the timekeeper: something may be due earlier than it knows.
     pub(crate) due: Notify,
     /// Wakes the retention: a job has ended.
@@ -161,7 +162,7 @@ impl Shared {
             live,
             watchers: Arc::default(),
             transitions: broadcast::Sender::new(transition::BACKLOG),
-            ready: Notify::new(),
+            ready: parts.store.arrivals(),
             due: Notify::new(),
             ended: Notify::new(),
             accepting: AtomicU64::new(0),
@@ -184,6 +185,19 @@ impl Shared {
     /// Returns the running job.
     pub(crate) fn running(&self) -> Option<JobId> {
         self.status.borrow().running.as_ref().map(|job| job.id)
+    }
+
+    /// Shows that a job does not run any more; the next one may be shown already.
+    pub(crate) fn show_ended(&self, id: JobId, metrics: &Metrics) {
+        let swaps_avoided = metrics.swaps_avoided();
+        let swaps = metrics.swaps();
+        self.status.send_modify(|status| {
+            if status.running.as_ref().is_some_and(|it| it.id == id) {
+                status.running = None;
+            }
+            status.swaps = swaps;
+            status.swaps_avoided = swaps_avoided;
+        });
     }
 
     /// Tells whether the runner holds the model that stays loaded.

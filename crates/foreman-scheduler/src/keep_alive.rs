@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use foreman_job::{Endpoint, Job, JobState, RunnerKey};
+use foreman_job::{Endpoint, Job, RunnerKey};
 use foreman_ollama::{KeepAlive, OllamaClient, RequestHead};
 use serde_json::{Map, Value, json};
 use tracing::debug;
@@ -46,11 +46,8 @@ impl KeepAlivePolicy {
         Self { own, owed: None }
     }
 
-    /// Notes the wish that came with a job which has ended.
+    /// Notes the wish that came with a job which the target has answered.
     pub(crate) fn note(&mut self, job: &Job, head: Option<&RequestHead>) {
-        if job.progress.state != JobState::Done {
-            return;
-        }
         let asked = head.and_then(|head| head.keep_alive);
         self.owed = match (job.endpoint, asked) {
             (Endpoint::Chat | Endpoint::Generate, None) => None,

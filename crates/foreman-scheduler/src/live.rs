@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::resend::{RequestKey, Resends};
 use crate::spool::{Ending, Spool};
+use crate::transition::Untold;
 
 /// A job as this process knows it beyond what the store knows: who waits, and the output so far.
 #[derive(Debug)]
@@ -28,6 +29,9 @@ pub(crate) struct LiveJob {
     kept: AtomicBool,
     /// Whether the first byte of the present attempt is noted in the store.
     working: AtomicBool,
+    /// Whether its outcome is decided and is made durable.
+    settling: AtomicBool,
+    untold: Untold,
 }
 
 /// What happens to a job whose last caller leaves.
@@ -65,6 +69,8 @@ pub(crate) struct Entry {
     pub(crate) caller: Option<Box<str>>,
     pub(crate) resend: Option<Box<RequestKey>>,
     pub(crate) when_caller_leaves: WhenCallerLeaves,
+    /// Whether its acceptance is durable.
+    pub(crate) accepted: bool,
 }
 
 /// As many jobs of one caller wait as may.
@@ -81,6 +87,7 @@ impl Entry {
             caller: job.caller.as_deref().map(Box::from),
             resend: None,
             when_caller_leaves: WhenCallerLeaves::Finish,
+            accepted: true,
         }
     }
 }
@@ -92,16 +99,23 @@ impl LiveJob {
             caller,
             resend,
             when_caller_leaves,
+            accepted,
         } = entry;
         Self {
             id,
             caller,
             resend,
-            spool: Spool::default(),
+            spool: if accepted {
+                Spool::default()
+            } else {
+                Spool::sealed()
+            },
             cancel: CancellationToken::new(),
             attached: AtomicU32::new(0),
             kept: AtomicBool::new(when_caller_leaves == WhenCallerLeaves::Finish),
             working: AtomicBool::new(false),
+            settling: AtomicBool::new(false),
+            untold: Untold::new(accepted),
         }
     }
 
@@ -113,6 +127,20 @@ impl LiveJob {
     /// Makes the job survive the leaving of its callers.
     pub(crate) fn keep(&self) {
         self.kept.store(true, Ordering::Release);
+    }
+
+    /// Notes whether its outcome is decided: then its callers are about to see its end.
+    pub(crate) fn set_settling(&self, settling: bool) {
+        self.settling.store(settling, Ordering::Release);
+    }
+
+    fn is_settling(&self) -> bool {
+        self.settling.load(Ordering::Acquire)
+    }
+
+    /// What happened to it and nobody was told yet.
+    pub(crate) const fn untold(&self) -> &Untold {
+        &self.untold
     }
 
     /// Notes that the store has the job as `working`.
@@ -233,11 +261,11 @@ impl LiveJobs {
         self.lock().remove(id)
     }
 
-    /// Tells the callers of all jobs but the running one that foreman shuts down; the jobs stay
-    /// queued.
+    /// Tells the callers of all jobs that foreman shuts down; the jobs stay queued. The running one
+    /// and those whose end is made durable go on.
     pub(crate) fn shut_down(&self, running: Option<JobId>) {
         for job in self.lock().jobs.values() {
-            if Some(job.id) != running {
+            if Some(job.id) != running && !job.is_settling() {
                 job.keep();
                 job.spool.end(None, Ending::ShuttingDown, 0);
             }

@@ -193,6 +193,7 @@ impl Scheduler {
             swapped: Arc::new(Notify::new()),
             drained: 0,
             order: Order::new(self.config.max_wait),
+            ending: JoinSet::new(),
         }
     }
 }

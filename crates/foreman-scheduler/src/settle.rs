@@ -1,5 +1,6 @@
 //! Where every running job ends.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use foreman_job::{Job, JobFailure, JobState, RetryDecision};
@@ -7,7 +8,9 @@ use foreman_store::{AnswerHead, Answered, Claimed, Outcome, RunLog, Settlement, 
 use tracing::{error, warn};
 
 use crate::attempt::{Attempt, Closing};
+use crate::handle::Shared;
 use crate::live::LiveJob;
+use crate::metrics::Metrics;
 use crate::spool::{Ending, Opening};
 use crate::transition;
 use crate::worker::Worker;
@@ -25,71 +28,36 @@ struct Verdict {
     failure: Option<JobFailure>,
 }
 
+/// The end of a claim on its way to the disk and to the callers.
+pub(crate) struct Settling {
+    shared: Arc<Shared>,
+    claimed: Claimed,
+    live: Arc<LiveJob>,
+    verdict: Verdict,
+    log: Option<RunLog>,
+}
+
 impl Worker {
-    /// Ends a claim: makes the outcome durable, and only then shows its end to the callers.
-    ///
-    /// # Errors
-    ///
-    /// When the store cannot keep the outcome: nothing more may be run then.
-    pub(crate) async fn settle(
+    /// Decides how a claim ends.
+    pub(crate) fn settling(
         &self,
-        claimed: &Claimed,
-        live: &LiveJob,
+        claimed: Claimed,
+        live: Arc<LiveJob>,
         attempt: Attempt,
-    ) -> Result<Job, StoreError> {
-        let verdict = self.judge(claimed, live, attempt);
+    ) -> Settling {
+        let verdict = self.judge(&claimed, &live, attempt);
         let last = verdict
             .closing
             .as_ref()
             .and_then(|closing| closing.last.as_ref());
-        let log = self.run_log(claimed, live, last);
-        let job = match self
-            .make_durable(claimed, verdict.outcome.clone(), log)
-            .await
-        {
-            Ok(job) => job,
-            Err(error) => {
-                self.shared.live.remove(claimed.job.id);
-                let attempt = claimed.job.progress.attempt;
-                live.spool.end(None, Ending::Unknown, attempt);
-                return Err(error);
-            }
-        };
-        transition::publish(&self.shared, &job, live.take_state(), &verdict.reason);
-        self.conclude(&job, live, verdict);
-        if job.progress.state.is_terminal() {
-            self.shared.ended.notify_one();
-        }
-        Ok(job)
-    }
-
-    /// Commits the outcome; a busy database is waited for, on a full disk the answer's body is
-    /// given up before the outcome is.
-    async fn make_durable(
-        &self,
-        claimed: &Claimed,
-        outcome: Outcome,
-        log: Option<RunLog>,
-    ) -> Result<Job, StoreError> {
-        let mut settlement = Settlement {
-            seq: claimed.job.seq,
-            epoch: claimed.job.progress.epoch,
-            now: self.shared.clock.now(),
-            outcome,
+        let log = self.run_log(&claimed, &live, last);
+        live.set_settling(true);
+        Settling {
+            shared: Arc::clone(&self.shared),
+            claimed,
+            live,
+            verdict,
             log,
-        };
-        loop {
-            match self.shared.store.settle(settlement.clone()).await {
-                Err(StoreError::Busy) => {
-                    warn!(job = %claimed.job.id, "another process holds the database; trying again");
-                    tokio::time::sleep(BUSY_PAUSE).await;
-                }
-                Err(StoreError::Full(reason)) if settlement.log.is_some() => {
-                    error!(job = %claimed.job.id, reason, "disk is full: the answer is not kept");
-                    settlement.log = None;
-                }
-                end => return end,
-            }
         }
     }
 
@@ -158,30 +126,116 @@ impl Worker {
             },
         }
     }
+}
 
-    /// Shows the durable outcome to the callers.
-    fn conclude(&self, job: &Job, live: &LiveJob, verdict: Verdict) {
-        let attempt = job.progress.attempt;
-        match job.progress.state {
-            JobState::Done | JobState::Failed => {
-                self.shared.live.remove(job.id);
-                live.conclude(job, verdict.closing, verdict.failure);
+impl Settling {
+    /// Makes the outcome durable, and only then shows its end to the callers.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot keep the outcome: nothing more may be run then.
+    pub(crate) async fn run(mut self) -> Result<Job, StoreError> {
+        let log = self.log.take();
+        let job = match self.make_durable(log).await {
+            Ok(job) => job,
+            Err(error) => {
+                self.shared.live.remove(self.claimed.job.id);
+                let attempt = self.claimed.job.progress.attempt;
+                self.live.spool.end(None, Ending::Unknown, attempt);
+                return Err(error);
             }
-            JobState::Cancelled => {
-                self.shared.live.remove(job.id);
-                live.spool.end(None, Ending::Cancelled, attempt);
-            }
-            JobState::Queued | JobState::Loading | JobState::Working => {
-                live.spool.reset();
-                if self.shared.draining.is_cancelled() {
-                    live.keep();
-                    live.spool.end(None, Ending::ShuttingDown, attempt);
+        };
+        let Self {
+            shared,
+            live,
+            verdict,
+            ..
+        } = self;
+        transition::publish(&shared, &job, live.take_state(), &verdict.reason);
+        conclude(&shared, &job, &live, verdict);
+        if job.progress.state.is_terminal() {
+            shared.ended.notify_one();
+        }
+        Ok(job)
+    }
+
+    /// Commits the outcome; a busy database is waited for, on a full disk the answer's body is
+    /// given up before the outcome is.
+    async fn make_durable(&self, log: Option<RunLog>) -> Result<Job, StoreError> {
+        let job = &self.claimed.job;
+        let mut settlement = Settlement {
+            seq: job.seq,
+            epoch: job.progress.epoch,
+            now: self.shared.clock.now(),
+            outcome: self.verdict.outcome.clone(),
+            log,
+        };
+        loop {
+            match self.shared.store.settle(settlement.clone()).await {
+                Err(StoreError::Busy) => {
+                    warn!(job = %job.id, "another process holds the database; trying again");
+                    tokio::time::sleep(BUSY_PAUSE).await;
                 }
-                if job.progress.retry_at.is_some() {
-                    self.shared.due.notify_one();
+                Err(StoreError::Full(reason)) if settlement.log.is_some() => {
+                    error!(job = %job.id, reason, "disk is full: the answer is not kept");
+                    settlement.log = None;
                 }
+                end => return end,
             }
         }
+    }
+}
+
+/// Shows the durable outcome to the callers.
+fn conclude(shared: &Shared, job: &Job, live: &LiveJob, verdict: Verdict) {
+    let attempt = job.progress.attempt;
+    match job.progress.state {
+        JobState::Done | JobState::Failed => {
+            shared.live.remove(job.id);
+            live.conclude(job, verdict.closing, verdict.failure);
+        }
+        JobState::Cancelled => {
+            shared.live.remove(job.id);
+            live.spool.end(None, Ending::Cancelled, attempt);
+        }
+        JobState::Queued | JobState::Loading | JobState::Working => {
+            live.spool.reset();
+            live.set_settling(false);
+            if shared.draining.is_cancelled() {
+                live.keep();
+                live.spool.end(None, Ending::ShuttingDown, attempt);
+            }
+            if job.progress.retry_at.is_some() {
+                shared.due.notify_one();
+            }
+        }
+    }
+}
+
+/// Ends a claim, and notes that it has ended.
+///
+/// # Errors
+///
+/// When the store cannot keep the outcome: nothing more may be run then.
+pub(crate) async fn end(
+    settling: Settling,
+    metrics: Metrics,
+    took: Duration,
+) -> Result<(), StoreError> {
+    let shared = Arc::clone(&settling.shared);
+    let id = settling.claimed.job.id;
+    let settled = settling.run().await;
+    shared.show_ended(id, &metrics);
+    match settled {
+        Ok(job) => {
+            metrics.settled(&job, took);
+            Ok(())
+        }
+        Err(StoreError::Lost(error)) => {
+            error!(job = %id, %error, "the run was replaced; its outcome is dropped");
+            Ok(())
+        }
+        Err(error) => Err(error),
     }
 }
 

@@ -59,6 +59,8 @@ struct State {
     chunks: Vec<Bytes>,
     size: u64,
     ending: Option<(Ending, u32)>,
+    /// Whether nobody may read yet, since the job may not be durable.
+    sealed: bool,
 }
 
 /// The output of one job.
@@ -77,6 +79,19 @@ pub(crate) struct Cursor {
 }
 
 impl Spool {
+    /// Makes one that nobody can read before it is [unsealed](Self::unseal).
+    pub(crate) fn sealed() -> Self {
+        let spool = Self::default();
+        spool.lock().sealed = true;
+        spool
+    }
+
+    /// Lets readers in: the job is durable, or never will be.
+    pub(crate) fn unseal(&self) {
+        self.lock().sealed = false;
+        self.changed.notify_waiters();
+    }
+
     /// Publishes the beginning of an answer.
     pub(crate) fn open(&self, opening: Opening) {
         self.lock().opening = Some(opening);
@@ -172,6 +187,9 @@ impl Spool {
     /// Returns the item at the cursor without waiting, and moves on.
     pub(crate) fn take(&self, cursor: &mut Cursor) -> Option<Item> {
         let state = self.lock();
+        if state.sealed {
+            return None;
+        }
         if !cursor.opened
             && let Some(opening) = &state.opening
         {
@@ -201,7 +219,7 @@ impl Spool {
         } else {
             state.opening.is_some()
         };
-        more || state.ending.is_some()
+        !state.sealed && (more || state.ending.is_some())
     }
 
     /// Waits for the item at the cursor, and moves on.
@@ -333,6 +351,22 @@ mod tests {
             matches!(item, Some(Item::Ending(Ending::Failed(_), _))),
             "{item:?}"
         );
+    }
+
+    #[tokio::test]
+    async fn nothing_is_read_before_the_seal_is_taken_off() {
+        let spool = Spool::sealed();
+        spool.open(opening());
+        spool.end(None, Ending::Complete, 0);
+        assert_eq!(spool.take(&mut Cursor::default()), None);
+        let mut cursor = Cursor::default();
+
+        let (item, ()) = tokio::join!(spool.next(&mut cursor), async {
+            tokio::task::yield_now().await;
+            spool.unseal();
+        });
+
+        assert_eq!(item, Item::Opening(opening()));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use foreman_job::{Job, JobId, Timestamp};
 use foreman_store::{Accepted, NewJob, StoreError, StoredRequest};
 
-use crate::live::{Attachment, CallerFull, Entry};
+use crate::live::{Attachment, CallerFull, Entry, LiveJob};
 use crate::spool::Ending;
 use crate::{NewRequest, SchedulerHandle, SubmitError, WhenCallerLeaves, transition};
 
@@ -59,6 +59,7 @@ impl SchedulerHandle {
             caller: request.caller.as_deref().map(Box::from),
             resend: request.resend_key().map(Box::new),
             when_caller_leaves: request.when_caller_leaves,
+            accepted: false,
         };
         let entered = shared
             .live
@@ -69,18 +70,20 @@ impl SchedulerHandle {
         let accepted = shared.store.accept(job.clone()).await;
         if let Ok(Accepted::New { seq }) = accepted {
             let job = Box::new(job.to_job(seq));
-            self.announce(&job);
+            self.announce(&job, attachment.job());
             if shared.draining.is_cancelled() {
                 // The farewell to the waiting callers may have missed this one.
                 attachment.job().keep();
                 attachment.job().spool.end(None, Ending::ShuttingDown, 0);
             }
+            attachment.job().spool.unseal();
             return Ok(Entered::New(attachment, job));
         }
         attachment.finish();
         if let Some(live) = shared.live.remove(id) {
             // The same request, sent again meanwhile, waits for what never came to be.
             live.spool.end(None, Ending::Unknown, 0);
+            live.spool.unseal();
         }
         match accepted {
             Ok(Accepted::Existing(job)) => Ok(Entered::Existing(job)),
@@ -91,7 +94,7 @@ impl SchedulerHandle {
     }
 
     /// Tells those whom a new job concerns.
-    fn announce(&self, job: &Job) {
+    fn announce(&self, job: &Job, live: &LiveJob) {
         let shared = &self.shared;
         if job.progress.retry_at.is_none() {
             shared.ready.notify_one();
@@ -99,7 +102,7 @@ impl SchedulerHandle {
         if job.progress.retry_at.is_some() || job.expires_at.is_some() {
             shared.due.notify_one();
         }
-        transition::accepted(shared, job);
+        transition::accepted(shared, job, live);
     }
 }
 

@@ -1,11 +1,12 @@
 //! Every change of a job's state, as it is logged and told to those who wait for it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use foreman_job::{Job, JobState, Timestamp};
 use tracing::info;
 
 use crate::handle::Shared;
+use crate::live::LiveJob;
 
 /// Changes that a slow listener may be behind before it misses some.
 pub(crate) const BACKLOG: usize = 1024;
@@ -30,8 +31,21 @@ pub(crate) fn publish(shared: &Shared, job: &Job, from: JobState, reason: &str) 
 }
 
 /// Tells of a new job; its line is written at its claim.
-pub(crate) fn accepted(shared: &Shared, job: &Job) {
-    tell(shared, job, None, "accepted");
+///
+/// It may have been claimed before its acceptance was durable: what happened since then is told now.
+pub(crate) fn accepted(shared: &Shared, job: &Job, live: &LiveJob) {
+    let mut untold = live.untold().lock();
+    shared.watchers.tell(job.id);
+    let before = untold.take().unwrap_or_default();
+    if shared.transitions.receiver_count() == 0 {
+        return;
+    }
+    broadcast(shared, Transition::new(shared, job, None, "accepted"));
+    for transition in before {
+        broadcast(shared, transition);
+    }
+    // Until here, so that nothing that happens meanwhile is told before.
+    drop(untold);
 }
 
 /// Writes the line; neither prompt nor answer is in it.
@@ -54,12 +68,41 @@ fn tell(shared: &Shared, job: &Job, from: Option<JobState>, reason: &str) {
     if shared.transitions.receiver_count() == 0 {
         return;
     }
-    let transition = Transition {
-        job: job.clone(),
-        from,
-        at: shared.clock.now(),
-        reason: reason.to_owned(),
-    };
+    let transition = Transition::new(shared, job, from, reason);
+    let live = shared.live.get(job.id);
+    let mut untold = live.as_ref().map(|live| live.untold().lock());
+    match untold.as_mut().and_then(|untold| untold.as_mut()) {
+        Some(untold) => untold.push(transition),
+        None => broadcast(shared, transition),
+    }
+}
+
+fn broadcast(shared: &Shared, transition: Transition) {
     // The last listener may have gone just now.
     let _unheard = shared.transitions.send(Arc::new(transition));
+}
+
+impl Transition {
+    fn new(shared: &Shared, job: &Job, from: Option<JobState>, reason: &str) -> Self {
+        Self {
+            job: job.clone(),
+            from,
+            at: shared.clock.now(),
+            reason: reason.to_owned(),
+        }
+    }
+}
+
+/// What happened to a job before its acceptance was durable; afterwards nothing is kept.
+#[derive(Debug)]
+pub(crate) struct Untold(Mutex<Option<Vec<Transition>>>);
+
+impl Untold {
+    pub(crate) fn new(accepted: bool) -> Self {
+        Self(Mutex::new((!accepted).then(Vec::new)))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Vec<Transition>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }

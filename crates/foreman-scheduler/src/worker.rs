@@ -3,16 +3,19 @@
 //! One turn: while the breaker is open, wait and probe; otherwise ask what is resident, claim what
 //! the policy chooses, run it to its end, settle it, and note what that says about the target.
 
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use foreman_job::{FailureKind, Job, JobFailure};
 use foreman_ollama::{Deadlines, ErrorKind, Inventory, OllamaClient, TargetError};
-use foreman_store::{Claimed, StoreError};
+use foreman_store::{Claimed, SlotTaken, StoreError};
 use tokio::sync::Notify;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument, debug, error, info, info_span, warn};
+use tracing::{Instrument, debug, info, info_span, warn};
 
 use crate::SchedulerConfig;
 use crate::attempt::{Attempt, head_of};
@@ -24,7 +27,7 @@ use crate::order::{Order, Situation};
 use crate::residency::Residency;
 use crate::run::{Run, Swap};
 use crate::status::{BreakerStatus, Running};
-use crate::transition;
+use crate::{settle, transition};
 
 /// The slot of this worker; a target has one.
 const SLOT: u32 = 0;
@@ -34,6 +37,10 @@ const POLL: Duration = Duration::from_secs(1);
 
 /// A target that is up answers a probe within this time.
 const PROBE_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Claims that may be on their way to the disk at a time: as many would run again after a loss of
+/// power.
+const MOST_ENDING: usize = 64;
 
 /// The one that runs jobs.
 pub(crate) struct Worker {
@@ -52,6 +59,8 @@ pub(crate) struct Worker {
     /// Jobs run since the last swap.
     pub(crate) drained: u64,
     pub(crate) order: Order,
+    /// Claims whose end is on its way to the disk.
+    pub(crate) ending: JoinSet<Result<(), StoreError>>,
 }
 
 impl Worker {
@@ -62,19 +71,31 @@ impl Worker {
     /// When the store cannot keep what was done: nothing more may be run.
     pub(crate) async fn run(mut self) -> Result<(), StoreError> {
         while !self.shared.draining.is_cancelled() {
+            while let Some(ended) = self.ending.try_join_next() {
+                joined(ended)?;
+            }
             if let Some(at) = self.breaker.probe_at() {
                 self.probe(at).await;
                 continue;
             }
             match self.claim().await {
                 Ok(Some(claimed)) => self.turn(claimed).await?,
-                Ok(None) => self.idle().await,
+                Ok(None) => self.idle().await?,
+                // The one before has not given its slot back yet.
+                Err(StoreError::Database(error))
+                    if error.is::<SlotTaken>() && !self.ending.is_empty() =>
+                {
+                    self.one_ended().await?;
+                }
                 Err(StoreError::Busy | StoreError::Full(_)) => {
                     warn!("the database cannot be written now; no job is claimed");
-                    self.pause(POLL).await;
+                    self.pause(POLL).await?;
                 }
                 Err(error) => return Err(error),
             }
+        }
+        while !self.ending.is_empty() {
+            self.one_ended().await?;
         }
         Ok(())
     }
@@ -131,25 +152,43 @@ impl Worker {
         let took = began.elapsed();
         self.learn(job, &attempt, swap, took);
         let suspicion = self.observe(&claimed, &attempt, swap, took);
-        let settled = self.settle(&claimed, &live, attempt).await;
-        self.show_idle();
+        let is_answered = matches!(attempt, Attempt::Complete { .. });
+        if is_answered && !self.shared.pins(&job.runner) {
+            self.keep_alive.note(job, head.as_ref());
+        }
+        let settling = self.settling(claimed, live, attempt);
+        let end = settle::end(settling, self.metrics.clone(), took);
+        if is_answered {
+            return self.end_behind(end).await;
+        }
+        let ended = end.await;
         if let Some(suspicion) = suspicion {
             self.follow_up(suspicion).await;
         }
-        match settled {
-            Ok(job) => {
-                self.metrics.settled(&job, took);
-                if !self.shared.pins(&job.runner) {
-                    self.keep_alive.note(&job, head.as_ref());
-                }
-                Ok(())
-            }
-            Err(StoreError::Lost(error)) => {
-                error!(job = %claimed.job.id, %error, "the run was replaced; its outcome is dropped");
-                Ok(())
-            }
-            Err(error) => Err(error),
+        ended
+    }
+
+    /// Lets a claim end while the next one begins: the target is free, and waits for no disk.
+    async fn end_behind(
+        &mut self,
+        end: impl Future<Output = Result<(), StoreError>> + Send + 'static,
+    ) -> Result<(), StoreError> {
+        let mut end = Box::pin(end);
+        // The first look sends it on its way to the store, before the next claim.
+        let first = poll_fn(|context| Poll::Ready(end.as_mut().poll(context)));
+        if let Poll::Ready(ended) = first.await {
+            return ended;
         }
+        self.ending.spawn(end);
+        if self.ending.len() < MOST_ENDING {
+            return Ok(());
+        }
+        self.one_ended().await
+    }
+
+    /// Waits until one more claim has ended.
+    async fn one_ended(&mut self) -> Result<(), StoreError> {
+        self.ending.join_next().await.map_or(Ok(()), joined)
     }
 
     /// Notes how long the attempt kept the target busy, for the order and for estimates.
@@ -306,9 +345,9 @@ impl Worker {
     }
 
     /// Does what is left to do when the queue is empty, and waits for a job.
-    async fn idle(&mut self) {
+    async fn idle(&mut self) -> Result<(), StoreError> {
         self.end_drain().await;
-        self.pause(POLL).await;
+        self.pause(POLL).await
     }
 
     async fn end_drain(&mut self) {
@@ -320,11 +359,13 @@ impl Worker {
         self.keep_alive.honour(self.client.as_ref(), unloads).await;
     }
 
-    async fn pause(&self, longest: Duration) {
+    async fn pause(&mut self, longest: Duration) -> Result<(), StoreError> {
+        let shared = Arc::clone(&self.shared);
         tokio::select! {
-            () = self.shared.ready.notified() => {}
-            () = self.shared.draining.cancelled() => {}
-            () = tokio::time::sleep(longest) => {}
+            () = shared.ready.notified() => Ok(()),
+            () = shared.draining.cancelled() => Ok(()),
+            () = tokio::time::sleep(longest) => Ok(()),
+            ended = self.one_ended(), if !self.ending.is_empty() => ended,
         }
     }
 
@@ -347,16 +388,6 @@ impl Worker {
         });
     }
 
-    fn show_idle(&self) {
-        let swaps_avoided = self.metrics.swaps_avoided();
-        let swaps = self.metrics.swaps();
-        self.shared.status.send_modify(|status| {
-            status.running = None;
-            status.swaps = swaps;
-            status.swaps_avoided = swaps_avoided;
-        });
-    }
-
     fn show_breaker(&self, reason: Option<&str>) {
         let since = self.shared.clock.now();
         self.metrics.breaker(reason.is_some());
@@ -371,6 +402,15 @@ impl Worker {
                 },
             };
         });
+    }
+}
+
+/// Returns how a claim ended; a panic goes on here.
+fn joined(ended: Result<Result<(), StoreError>, JoinError>) -> Result<(), StoreError> {
+    match ended.map_err(JoinError::try_into_panic) {
+        Ok(ended) => ended,
+        Err(Ok(panic)) => std::panic::resume_unwind(panic),
+        Err(Err(_cancelled)) => Ok(()),
     }
 }
 

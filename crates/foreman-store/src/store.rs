@@ -1,12 +1,13 @@
 //! The trait that a queue must fulfil.
 
 use std::fmt;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use foreman_job::lifecycle::Epoch;
 use foreman_job::{Job, JobId, RunnerKey, Timestamp};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::{
     Accepted, ClaimRequest, Claimed, Deletion, Depth, Due, JobFilter, LogPage, NewJob, Purge,
@@ -32,7 +33,7 @@ pub trait QueueStore: Send + Sync + fmt::Debug {
     /// # Durability
     ///
     /// Job, request and idempotency key are durable together when this returns. After a crash in
-    /// its middle there is the whole job or nothing.
+    /// its middle there is the whole job or nothing. It can be claimed a little earlier than that.
     ///
     /// # Errors
     ///
@@ -173,6 +174,14 @@ pub trait QueueStore: Send + Sync + fmt::Debug {
 
     /// Counts jobs by state, as of the last commit; costs nothing.
     fn counts(&self) -> QueueCounts;
+
+    /// Is rung when there may be something to claim: a job can be claimed before its acceptance is
+    /// durable, since nobody is told of it before.
+    ///
+    /// It may be rung in vain, and need not be rung at all.
+    fn arrivals(&self) -> Arc<Notify> {
+        Arc::default()
+    }
 
     /// Removes what has outlived its retention, one bounded step per call.
     ///

@@ -8,8 +8,8 @@ use super::error::{Class, class};
 use super::files::{LockFile, Place};
 use super::migrate::{self, APPLICATION_ID, KNOWN_VERSION};
 use super::reader::ReadLane;
-use super::writer::{Intake, Shared, WriteLane, Writer};
-use super::{CLEAN_STOP, OpenError, SqliteConfig, Synchronous, connection, queries};
+use super::writer::{Intake, Shared, Syncer, WriteLane, Writer};
+use super::{CLEAN_STOP, OpenError, SqliteConfig, connection, queries};
 
 /// The first version without a bug that can lose commits when the log starts anew.
 const OLDEST_SQLITE: i32 = 3_051_003;
@@ -59,16 +59,18 @@ pub(super) fn open(config: &SqliteConfig) -> Result<(WriteLane, ReadLane, Place)
         path: place.db().to_path_buf(),
         source: Box::new(source),
     })?;
+    let shared = Arc::new(Shared::new(counts, depths.clone()));
+    let syncer = Syncer::start(&place, Arc::clone(&shared)).map_err(OpenError::Thread)?;
     let writer = WriteLane::start(Writer {
+        syncer,
         conn,
         intake,
-        depths: depths.clone(),
-        shared: Arc::new(Shared::new(counts, depths)),
+        depths,
+        shared,
         place: place.clone(),
         identity,
         synchronous: config.synchronous,
         idle: config.idle,
-        level: Synchronous::Full,
         dirty: false,
         _lock: lock,
     })

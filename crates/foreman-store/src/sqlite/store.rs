@@ -1,12 +1,14 @@
 //! The trait, fulfilled by the two lanes.
 
 use std::fs;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use foreman_job::lifecycle::Epoch;
 use foreman_job::{Job, JobId, RunnerKey, Timestamp};
-use tokio::sync::watch;
+use rusqlite::Connection;
+use tokio::sync::{Notify, watch};
 
 use super::files::Place;
 use super::reader::ReadLane;
@@ -57,6 +59,17 @@ impl SqliteStore {
             reader,
             place,
         })
+    }
+
+    /// Reads something that callers are told: what was read is durable when this returns.
+    async fn read<T, F>(&self, read: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    {
+        let found = self.reader.read(read).await?;
+        self.writer.shared().durable().await?;
+        Ok(found)
     }
 
     /// Tells what the writer has done so far.
@@ -178,19 +191,15 @@ impl QueueStore for SqliteStore {
     }
 
     async fn job(&self, id: JobId) -> Result<Option<Job>, StoreError> {
-        self.reader.read(move |conn| rows::by_id(conn, id)).await
+        self.read(move |conn| rows::by_id(conn, id)).await
     }
 
     async fn request(&self, id: JobId) -> Result<Option<StoredRequest>, StoreError> {
-        self.reader
-            .read(move |conn| queries::request(conn, id))
-            .await
+        self.read(move |conn| queries::request(conn, id)).await
     }
 
     async fn answer(&self, id: JobId) -> Result<Option<StoredAnswer>, StoreError> {
-        self.reader
-            .read(move |conn| queries::answer(conn, id))
-            .await
+        self.read(move |conn| queries::answer(conn, id)).await
     }
 
     async fn events(
@@ -200,9 +209,7 @@ impl QueueStore for SqliteStore {
         limit: usize,
     ) -> Result<Option<LogPage>, StoreError> {
         let span = Span { after, limit };
-        self.reader
-            .read(move |conn| queries::events(conn, id, span))
-            .await
+        self.read(move |conn| queries::events(conn, id, span)).await
     }
 
     async fn list(
@@ -211,8 +218,7 @@ impl QueueStore for SqliteStore {
         before: Option<i64>,
         limit: usize,
     ) -> Result<Vec<Job>, StoreError> {
-        self.reader
-            .read(move |conn| queries::list(conn, &filter, before, limit))
+        self.read(move |conn| queries::list(conn, &filter, before, limit))
             .await
     }
 
@@ -235,11 +241,15 @@ impl QueueStore for SqliteStore {
     }
 
     async fn oldest_queued(&self) -> Result<Option<Timestamp>, StoreError> {
-        self.reader.read(queries::oldest_queued).await
+        self.read(queries::oldest_queued).await
     }
 
     fn counts(&self) -> QueueCounts {
         self.writer.shared().counts()
+    }
+
+    fn arrivals(&self) -> Arc<Notify> {
+        self.writer.shared().arrivals()
     }
 
     async fn purge(&self, purge: Purge) -> Result<Purged, StoreError> {
@@ -255,9 +265,7 @@ impl QueueStore for SqliteStore {
     }
 
     async fn note(&self, name: &'static str) -> Result<Option<Bytes>, StoreError> {
-        self.reader
-            .read(move |conn| queries::note(conn, name))
-            .await
+        self.read(move |conn| queries::note(conn, name)).await
     }
 
     fn health(&self) -> watch::Receiver<StoreHealth> {

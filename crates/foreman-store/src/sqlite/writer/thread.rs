@@ -6,12 +6,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rusqlite::Connection;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Notify, oneshot, watch};
 use tokio::time::Instant;
 
+use super::answer::Done;
 use super::batch::{self, Changes, Fault, Tx};
-use super::command::{Command, Durability, Refusal};
+use super::command::{Command, Refusal};
 use super::intake::Intake;
+use super::sync::{Progress, Syncer};
 use crate::depth::Depths;
 use crate::sqlite::files::{Identity, LockFile, Place};
 use crate::sqlite::{CLEAN_STOP, StoreStats, Synchronous, connection, queries};
@@ -48,6 +50,9 @@ pub(in crate::sqlite) struct Shared {
     depths: Mutex<Depths>,
     stats: Mutex<StoreStats>,
     health: watch::Sender<StoreHealth>,
+    progress: Progress,
+    /// Rung at each commit after which jobs wait.
+    arrivals: Arc<Notify>,
 }
 
 /// The owner of the only connection that writes.
@@ -55,6 +60,8 @@ pub(in crate::sqlite) struct Shared {
 /// The fields are dropped in this order: the lock goes last.
 #[derive(Debug)]
 pub(in crate::sqlite) struct Writer {
+    /// Waits for the disk; ends before the connection does.
+    pub(in crate::sqlite) syncer: Syncer,
     pub(in crate::sqlite) conn: Connection,
     pub(in crate::sqlite) intake: Intake,
     /// What is in the queue, ahead of what everybody is told by the transaction that runs.
@@ -64,8 +71,6 @@ pub(in crate::sqlite) struct Writer {
     pub(in crate::sqlite) identity: Identity,
     pub(in crate::sqlite) synchronous: Synchronous,
     pub(in crate::sqlite) idle: Duration,
-    /// What the connection is set to.
-    pub(in crate::sqlite) level: Synchronous,
     /// Whether something was committed since the last checkpoint.
     pub(in crate::sqlite) dirty: bool,
     pub(in crate::sqlite) _lock: LockFile,
@@ -78,6 +83,8 @@ impl Shared {
             depths: Mutex::new(depths),
             stats: Mutex::new(StoreStats::default()),
             health: watch::Sender::new(StoreHealth::Ok),
+            progress: Progress::new(),
+            arrivals: Arc::default(),
         }
     }
 
@@ -89,11 +96,34 @@ impl Shared {
         lock(&self.depths).list()
     }
 
+    /// How far commits are durable.
+    pub(super) const fn progress(&self) -> &Progress {
+        &self.progress
+    }
+
+    /// Waits until everything is durable that can be seen now.
+    ///
+    /// # Errors
+    ///
+    /// When it never will be.
+    pub(in crate::sqlite) async fn durable(&self) -> Result<(), StoreError> {
+        self.progress.durable().await
+    }
+
+    pub(in crate::sqlite) fn arrivals(&self) -> Arc<Notify> {
+        Arc::clone(&self.arrivals)
+    }
+
     /// Notes what a commit did to the queue.
     fn changed(&self, changes: Changes) {
+        let arrived = changes.counts.queued > 0 && !changes.moves.is_empty();
         let mut depths = lock(&self.depths);
         changes.moves.into_iter().for_each(|it| depths.apply(it));
         *lock(&self.counts) = changes.counts;
+        drop(depths);
+        if arrived {
+            self.arrivals.notify_one();
+        }
     }
 
     pub(in crate::sqlite) fn stats(&self) -> StoreStats {
@@ -111,6 +141,7 @@ impl Shared {
                 return false;
             }
             tracing::error!(reason, "store has failed, nothing more is written");
+            self.progress.fail();
             *health = StoreHealth::Failed {
                 reason: reason.to_owned(),
             };
@@ -147,7 +178,7 @@ impl Shared {
         });
     }
 
-    fn committed(&self, group: usize, level: Synchronous, took: Duration) {
+    pub(super) fn committed(&self, group: usize, level: Synchronous, took: Duration) {
         lock(&self.stats).committed(group, level, took);
     }
 }
@@ -159,6 +190,10 @@ impl Writer {
 
     /// Works until it is told to close, or nobody is left who could tell it anything.
     pub(super) fn run(mut self, inbox: &Receiver<Message>) {
+        // Those who must wait for the disk do it elsewhere.
+        if let Err(error) = connection::set_synchronous(&self.conn, Synchronous::Normal) {
+            self.shared.fail(&error.to_string());
+        }
         loop {
             let closing = match inbox.recv_timeout(self.idle) {
                 Ok(Message::Run(first)) => {
@@ -191,7 +226,7 @@ impl Writer {
             return refuse(group, &Refusal::Failed(reason));
         }
         match catch_unwind(AssertUnwindSafe(|| self.attempt(&mut group))) {
-            Ok(Ok(())) => group.into_iter().for_each(Command::answer),
+            Ok(Ok(done)) => self.answer(group, done),
             Ok(Err(fault)) => self.undone(group, fault, round),
             Err(_panic) => {
                 batch::end(&self.conn);
@@ -201,23 +236,28 @@ impl Writer {
     }
 
     /// Runs a group in one transaction.
-    fn attempt(&mut self, group: &mut [Box<dyn Command>]) -> Result<(), Fault> {
-        let level = self.level_for(group);
-        if level != self.level {
-            connection::set_synchronous(&self.conn, level)
-                .map_err(|error| Fault::Undone(error.to_string()))?;
-            self.level = level;
-        }
+    fn attempt(&mut self, group: &mut [Box<dyn Command>]) -> Result<Done, Fault> {
         let room = self.intake.look();
         self.shared.tell_intake(self.intake.closed());
         let since = Instant::now();
         let counts = self.shared.counts();
+        let number = self.is_told(group).then(|| self.shared.progress.begin());
+        let rows = self.conn.total_changes();
         let tx = Tx::new(&self.conn, &mut self.depths, counts, room);
-        let changes = batch::run(tx, group)?;
-        self.shared.committed(group.len(), level, since.elapsed());
+        let changes = match batch::run(tx, group) {
+            Ok(changes) => changes,
+            Err(fault) => {
+                self.reach_without_writing(number, since);
+                return Err(fault);
+            }
+        };
         self.shared.changed(changes);
         self.dirty = true;
-        Ok(())
+        Ok(Done {
+            number,
+            wrote: self.conn.total_changes() != rows,
+            since,
+        })
     }
 
     /// Goes on after a transaction that did not commit.
@@ -275,6 +315,7 @@ impl Writer {
 
     /// Leaves the database as a whole, with a mark that says so.
     fn finish(&mut self) -> Result<(), StoreError> {
+        self.syncer.finish();
         if let Some(reason) = self.shared.failure() {
             return Err(StoreError::Failed(reason));
         }
@@ -285,17 +326,6 @@ impl Writer {
             tracing::warn!(%error, "write-ahead log cannot be moved into the database");
         }
         Ok(())
-    }
-
-    fn level_for(&self, group: &[Box<dyn Command>]) -> Synchronous {
-        let durable = group
-            .iter()
-            .any(|command| command.load().durability == Durability::Durable);
-        if durable {
-            self.synchronous
-        } else {
-            Synchronous::Normal
-        }
     }
 }
 

@@ -1,0 +1,245 @@
+//! Makes commits durable beside the writer, which goes on with the next ones meanwhile.
+//!
+//! A commit writes to the log of the database and does not wait for the disk. Who is told about it
+//! waits here: a second thread takes all commits that have come together, has the disk write the
+//! log out once, and answers them. So the writer is never slower than its statements, and however
+//! slow the disk is, what runs next need not wait for it.
+
+use std::fs::File;
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::command::{Command, Refusal};
+use super::thread::Shared;
+use crate::StoreError;
+use crate::sqlite::Synchronous;
+use crate::sqlite::files::Place;
+
+/// Commits that somebody is told about, numbered from 1 on in their order.
+#[derive(Debug)]
+pub(super) struct Progress {
+    /// The number of the last one that was begun.
+    begun: AtomicU64,
+    /// How far the disk has them.
+    durable: watch::Sender<Reached>,
+}
+
+/// How far the disk has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Reached {
+    number: u64,
+    /// Nothing more becomes durable.
+    failed: bool,
+}
+
+/// Commands that were committed and are to be answered once that is durable.
+pub(super) struct Batch {
+    pub(super) number: u64,
+    pub(super) commands: Vec<Box<dyn Command>>,
+    /// How many commands their transaction had.
+    pub(super) group: usize,
+    pub(super) since: Instant,
+}
+
+/// The writer's end of the thread that waits for the disk; dropped, it waits for that to end.
+#[derive(Debug)]
+pub(in crate::sqlite) struct Syncer {
+    /// None once no more comes.
+    sender: Option<Sender<Batch>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Progress {
+    pub(super) fn new() -> Self {
+        Self {
+            begun: AtomicU64::new(0),
+            durable: watch::Sender::default(),
+        }
+    }
+
+    /// Numbers a transaction before it commits, so that nobody sees what it did and not its number.
+    pub(super) fn begin(&self) -> u64 {
+        self.begun.fetch_add(1, Ordering::AcqRel).saturating_add(1)
+    }
+
+    /// Tells whether everything before this number is durable.
+    pub(super) fn is_next(&self, number: u64) -> bool {
+        self.durable.borrow().number.saturating_add(1) >= number
+    }
+
+    /// Notes that everything up to this number is durable.
+    pub(super) fn reach(&self, number: u64) {
+        self.durable.send_modify(|reached| {
+            reached.number = reached.number.max(number);
+        });
+    }
+
+    pub(super) fn fail(&self) {
+        self.durable.send_modify(|reached| reached.failed = true);
+    }
+
+    /// Waits until everything is durable that was begun when this was called.
+    pub(super) async fn durable(&self) -> Result<(), StoreError> {
+        let begun = self.begun.load(Ordering::Acquire);
+        if self.durable.borrow().number >= begun {
+            return Ok(());
+        }
+        let mut durable = self.durable.subscribe();
+        let reached = durable
+            .wait_for(|reached| reached.failed || reached.number >= begun)
+            .await;
+        match reached {
+            Ok(reached) if reached.number >= begun => Ok(()),
+            Ok(_) => Err(StoreError::Failed("a commit is not durable".to_owned())),
+            Err(_) => Err(StoreError::Closed),
+        }
+    }
+}
+
+impl Syncer {
+    /// Starts the thread. The log must be there, and stay the same file while the database is open.
+    pub(in crate::sqlite) fn start(place: &Place, shared: Arc<Shared>) -> io::Result<Self> {
+        let log = File::open(place.wal())?;
+        // The log may be new: without its name in the directory it would be lost with the power.
+        File::open(place.dir())?.sync_all()?;
+        let (sender, batches) = mpsc::channel();
+        let thread = std::thread::Builder::new()
+            .name("foreman-sync".to_owned())
+            .spawn(move || run(&log, &batches, &shared))?;
+        Ok(Self {
+            sender: Some(sender),
+            thread: Mutex::new(Some(thread)),
+        })
+    }
+
+    /// Has a batch answered once it is durable.
+    pub(super) fn send(&self, batch: Batch) -> Result<(), Batch> {
+        match &self.sender {
+            Some(sender) => sender.send(batch).map_err(|unsent| unsent.0),
+            None => Err(batch),
+        }
+    }
+
+    /// Waits until everything that was sent is answered; nothing is taken any more.
+    pub(super) fn finish(&mut self) {
+        drop(self.sender.take());
+        let thread = self
+            .thread
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(thread) = thread
+            && thread.join().is_err()
+        {
+            tracing::error!("the thread that waits for the disk has panicked");
+        }
+    }
+}
+
+impl Drop for Syncer {
+    fn drop(&mut self) {
+        self.finish();
+    }
+}
+
+/// Answers batches in their order until the writer has gone.
+fn run(log: &File, batches: &Receiver<Batch>, shared: &Shared) {
+    // Whoever waits learns of a panic here, too.
+    let _guard = FailAtEnd(shared);
+    let mut failed = false;
+    while let Ok(first) = batches.recv() {
+        let mut together = vec![first];
+        together.extend(batches.try_iter());
+        // A disk that has failed once may say yes the next time, and have lost what was before.
+        if !failed && let Err(error) = log.sync_data() {
+            shared.fail(&format!("the disk does not keep the log: {error}"));
+            failed = true;
+        }
+        for batch in together {
+            if failed {
+                refuse(batch.commands);
+            } else {
+                answer(batch, shared);
+            }
+        }
+    }
+}
+
+fn answer(batch: Batch, shared: &Shared) {
+    let Batch {
+        number,
+        commands,
+        group,
+        since,
+    } = batch;
+    if group > 0 {
+        shared.committed(group, Synchronous::Full, since.elapsed());
+    }
+    shared.progress().reach(number);
+    commands.into_iter().for_each(Command::answer);
+}
+
+/// Nobody knows what of these is on the disk.
+pub(super) fn refuse(commands: Vec<Box<dyn Command>>) {
+    let why = Refusal::Unknown("the disk does not keep the log".to_owned());
+    for command in commands {
+        command.refuse(&why);
+    }
+}
+
+/// Fails what still waits when the thread ends.
+struct FailAtEnd<'a>(&'a Shared);
+
+impl Drop for FailAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.progress().fail();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_reader_waits_for_what_was_begun_before_and_for_no_more() {
+        let progress = Progress::new();
+        assert!(progress.durable().await.is_ok());
+
+        let first = progress.begin();
+        let mut waiting = Box::pin(progress.durable());
+        assert!(futures_poll(&mut waiting).is_none());
+        progress.begin();
+        progress.reach(first);
+
+        assert!(waiting.await.is_ok());
+        assert!(futures_poll(&mut Box::pin(progress.durable())).is_none());
+    }
+
+    #[tokio::test]
+    async fn a_reader_of_what_never_becomes_durable_gets_nothing() {
+        let progress = Progress::new();
+        progress.begin();
+
+        progress.fail();
+
+        assert!(matches!(
+            progress.durable().await,
+            Err(StoreError::Failed(_))
+        ));
+    }
+
+    /// Looks once.
+    fn futures_poll<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        match std::pin::Pin::new(future).poll(&mut context) {
+            std::task::Poll::Ready(value) => Some(value),
+            std::task::Poll::Pending => None,
+        }
+    }
+}
