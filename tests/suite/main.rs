@@ -22,6 +22,7 @@ mod restart;
 mod shutdown;
 mod storage;
 mod surface;
+mod target;
 mod tidy;
 mod traps;
 

@@ -129,6 +129,8 @@ pub(crate) fn faulty(chunks: Chunks, strike: Strike, core: Arc<Core>, conn: Arc<
         | Fault::StallBeforeHead
         | Fault::Status { .. }
         | Fault::Html
+        | Fault::Raw(_)
+        | Fault::RawWithoutEnd { .. }
         | Fault::SlowLoad(_)
         | Fault::LoadFails(_) => return chunks,
     };

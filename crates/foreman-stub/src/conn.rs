@@ -2,9 +2,13 @@
 
 use std::{
     future::pending,
-    sync::atomic::{AtomicU8, Ordering},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU8, Ordering},
+    },
 };
 
+use bytes::Bytes;
 use tokio::sync::Notify;
 
 use crate::record::End;
@@ -18,12 +22,23 @@ pub(crate) enum Cut {
     Reset,
 }
 
+/// Bytes to be written in place of an answer.
+#[derive(Clone, Debug)]
+pub(crate) struct Raw {
+    /// What is written first, piece by piece.
+    pub(crate) pieces: Vec<Bytes>,
+    /// What is then written until nobody takes it any more.
+    pub(crate) again: Option<Bytes>,
+}
+
 /// The handle on one connection.
 #[derive(Debug, Default)]
 pub(crate) struct Conn {
     /// Its number, from 1.
     pub(crate) number: u64,
     cut: AtomicU8,
+    /// What is written before the connection is cut.
+    raw: Mutex<Option<Raw>>,
     wake: Notify,
 }
 
@@ -42,6 +57,20 @@ impl Conn {
             .store(if cut == Cut::Reset { 2 } else { 1 }, Ordering::Release);
         self.wake.notify_one();
         pending::<()>().await;
+    }
+
+    /// Asks for bytes to be written in place of an answer, and then for a cut; never returns.
+    pub(crate) async fn say(&self, raw: Raw) {
+        *self.raw.lock().unwrap_or_else(PoisonError::into_inner) = Some(raw);
+        self.cut(Cut::Close).await;
+    }
+
+    /// Takes what is to be written before the cut.
+    pub(crate) fn to_say(&self) -> Option<Raw> {
+        self.raw
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
     }
 
     /// Waits until somebody asks for a cut.

@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use tokio::sync::watch;
 
 /// What goes wrong. A chunk is one data chunk of the answer's body.
@@ -55,6 +56,17 @@ pub enum Fault {
     SlowLoad(Duration),
     /// Loading ends with this error.
     LoadFails(String),
+    /// These pieces are written to the connection in place of an answer, which is then closed in
+    /// order.
+    Raw(Vec<Bytes>),
+    /// The first bytes are written to the connection in place of an answer, and after them the
+    /// others again and again until the caller closes it.
+    RawWithoutEnd {
+        /// What is written once.
+        first: Bytes,
+        /// What has no end.
+        again: Bytes,
+    },
     /// `Content-Length` promises more bytes than are sent before the connection is closed.
     ShortBody,
     /// The whole target goes away after the head and this many chunks: its connections are

@@ -14,7 +14,7 @@ use hyper::body::Incoming;
 
 use crate::{
     body::{ReplyBody, faulty},
-    conn::{Conn, Cut},
+    conn::{Conn, Cut, Raw},
     core::Core,
     cors::{Verdict, judge_host},
     fault::{Fault, Strike},
@@ -268,6 +268,18 @@ impl Ends {
             Fault::DownBeforeHead => {
                 self.core.go_down();
                 self.conn.cut(Cut::Close).await;
+            }
+            Fault::Raw(pieces) => {
+                self.conn
+                    .say(Raw {
+                        pieces: pieces.clone(),
+                        again: None,
+                    })
+                    .await;
+            }
+            Fault::RawWithoutEnd { first, again } => {
+                let (pieces, again) = (vec![first.clone()], Some(again.clone()));
+                self.conn.say(Raw { pieces, again }).await;
             }
             Fault::StallBeforeHead => strike.released().await,
             Fault::Html => {

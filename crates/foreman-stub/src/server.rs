@@ -9,13 +9,14 @@ use std::{
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use tokio::{
+    io::AsyncWriteExt as _,
     net::{TcpListener, TcpSocket, TcpStream},
-    time,
+    task, time,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    conn::{Conn, Cut},
+    conn::{Conn, Cut, Raw},
     core::Core,
     error::StubError,
     router,
@@ -197,10 +198,31 @@ async fn serve(stream: TcpStream, core: Arc<Core>, token: CancellationToken) {
             Cut::Close
         }
     };
-    let stream = http.into_parts().io.into_inner();
+    let mut stream = http.into_parts().io.into_inner();
+    if let Some(raw) = conn.to_say() {
+        let said = tokio::select! {
+            said = say(&mut stream, raw) => said,
+            () = token.cancelled() => Ok(()),
+        };
+        if let Err(error) = said {
+            tracing::debug!(%error, "nobody takes the bytes any more");
+        }
+    }
     if cut == Cut::Reset
         && let Err(error) = stream.set_zero_linger()
     {
         tracing::warn!(%error, "a connection cannot be reset");
     }
+}
+
+/// Writes bytes in place of an answer, each piece by itself.
+async fn say(stream: &mut TcpStream, raw: Raw) -> std::io::Result<()> {
+    for piece in &raw.pieces {
+        stream.write_all(piece).await?;
+        task::yield_now().await;
+    }
+    while let Some(again) = &raw.again {
+        stream.write_all(again).await?;
+    }
+    stream.shutdown().await
 }

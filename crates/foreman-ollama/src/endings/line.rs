@@ -78,10 +78,13 @@ pub(super) fn ending(part: &[u8]) -> Found {
     if !may_be_done(part) && memmem::find(part, b"\"error\"").is_none() {
         return Found::default();
     }
-    for line in part.split(|byte| *byte == b'\n') {
-        let Ok(line) = serde_json::from_slice::<NativeLine>(line) else {
-            continue;
-        };
+    // A line should hold one object; what holds more is read as far as it can be.
+    let lines = part.split(|byte| *byte == b'\n');
+    let objects = lines.flat_map(|line| {
+        let values = serde_json::Deserializer::from_slice(line).into_iter::<NativeLine>();
+        values.map_while(Result::ok)
+    });
+    for line in objects {
         let usage = line.usage();
         if let Some(error) = line.error {
             return Found {

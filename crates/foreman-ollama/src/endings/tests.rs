@@ -42,6 +42,8 @@ fn tokens(prompt_tokens: u64, completion_tokens: u64) -> Usage {
 #[case(DONE, Some(Ending::Complete))]
 #[case("{\"done\": true}", Some(Ending::Complete))]
 #[case("{\"done\":false}\n{\"done\":true}\n", Some(Ending::Complete))]
+#[case("{\"done\":false}{\"done\":true}\n", Some(Ending::Complete))]
+#[case("{\"done\":false} {\"error\":\"boom\"}\n", Some(error("boom")))]
 #[case("{\"error\":\"boom\"}\n", Some(error("boom")))]
 #[case("{\"message\":{\"content\":\"x\"},\"done\":false}\n", None)]
 #[case(

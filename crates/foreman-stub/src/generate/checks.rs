@@ -126,6 +126,8 @@ pub(crate) fn load_fault(call: &Call) -> Option<LoadFault> {
         | Fault::ErrorLineAfter { .. }
         | Fault::Status { .. }
         | Fault::Html
+        | Fault::Raw(_)
+        | Fault::RawWithoutEnd { .. }
         | Fault::ShortBody
         | Fault::DownAfter(_)
         | Fault::DownBeforeHead => None,

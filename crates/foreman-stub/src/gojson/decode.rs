@@ -23,7 +23,7 @@ pub(crate) enum GoType {
     /// A struct or map, of this type.
     Object(&'static str),
     /// A list of this type, with items of that.
-    List(&'static str, &'static GoType),
+    List(&'static str, &'static Self),
 }
 
 impl GoType {
@@ -97,8 +97,13 @@ impl Decoder {
     pub(crate) fn mismatch(&mut self, node: &Node, path: &str, go_type: &str) {
         let (kind, name) = (node.value.kind(), self.name);
         let given = match &node.value {
-            Value::Number(text) if matches!(go_type, "int") => format!("{kind} {text}"),
-            _ => kind.to_owned(),
+            Value::Number(text) if go_type == "int" => format!("{kind} {text}"),
+            Value::Null
+            | Value::Bool(_)
+            | Value::Number(_)
+            | Value::String(_)
+            | Value::Array(_)
+            | Value::Object(_) => kind.to_owned(),
         };
         self.keep(format!(
             "json: cannot unmarshal {given} into Go struct field {name}.{path} of type {go_type}"

@@ -4,7 +4,10 @@ use std::{io::ErrorKind, time::Duration};
 
 use foreman_stub::{End, Fault, FaultRule, Stub};
 use pretty_assertions::assert_eq;
-use tokio::net::TcpStream;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
 
 use crate::client::{Answer, open, parse, post, request, rest, send, stub, until};
 
@@ -219,4 +222,20 @@ async fn a_request_takes_the_target_down() {
     }
 
     assert_eq!(post(&stub, "/api/chat", CHAT).await.status, 200);
+}
+
+#[tokio::test]
+async fn bytes_come_in_place_of_an_answer() {
+    let stub = stub().await;
+    let pieces = ["HTTP/1.0 200 OK\r\n", "X-Odd: 1\r\n\r\nto the", " end"];
+    let pieces = pieces.map(|piece| bytes::Bytes::from_static(piece.as_bytes()));
+    stub.inject(FaultRule::once(Fault::Raw(pieces.to_vec())).on_path("/api/tags"));
+
+    let mut stream = TcpStream::connect(stub.address()).await.unwrap();
+    let request = b"GET /api/tags HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    stream.write_all(request).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+
+    assert_eq!(answer, "HTTP/1.0 200 OK\r\nX-Odd: 1\r\n\r\nto the end");
 }
