@@ -25,6 +25,8 @@ pub struct Log {
 #[derive(Debug)]
 pub struct Builder {
     program: PathBuf,
+    /// The name that it is told to have.
+    name: Option<String>,
     directory: Arc<TempDir>,
     settings: Vec<(String, String)>,
 }
@@ -45,6 +47,7 @@ impl Builder {
         let directory = tempfile::tempdir().expect("a temporary directory");
         Self {
             program: PathBuf::from(program),
+            name: None,
             directory: Arc::new(directory),
             settings: Vec::new(),
         }
@@ -62,9 +65,17 @@ impl Builder {
     pub fn again(&self) -> Self {
         Self {
             program: self.program.clone(),
+            name: self.name.clone(),
             directory: Arc::clone(&self.directory),
             settings: self.settings.clone(),
         }
+    }
+
+    /// Tells the program that it has this name.
+    #[must_use]
+    pub fn named(mut self, name: &str) -> Self {
+        self.name = Some(name.to_owned());
+        self
     }
 
     /// Names the target.
@@ -115,6 +126,9 @@ impl Builder {
     /// Returns the command, ready for a first argument.
     pub fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
+        if let Some(name) = &self.name {
+            command.arg0(name);
+        }
         command
             .env_clear()
             .current_dir(self.directory.path())

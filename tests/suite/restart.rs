@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use foreman_stub::{End, Hold};
-use foreman_tests::{Exchange, Pair, chat, eventually, stub};
+use foreman_tests::{Books, Exchange, Pair, chat, eventually, stub};
+use serde_json::json;
 
 use crate::{A, B, C, foreman};
 
@@ -69,6 +70,42 @@ async fn a_queue_that_was_killed_in_the_middle_is_finished_in_order_by_the_next_
             .unwrap(),
         30
     );
+}
+
+#[tokio::test]
+async fn twenty_restarts_in_a_row_lose_nothing_and_blame_nobody() {
+    let stub = stub().start().await.unwrap();
+    let stormy = foreman().target(&stub.url()).set("RETRY_MAX", "1h");
+    let gate = stub.hold(Hold::before_first_token());
+    let mut life = stormy.again().start().await;
+    let jobs: Vec<_> = (0..1000)
+        .map(|n| json!({"endpoint": "/api/chat", "request": chat(A, &format!("number {n}."))}))
+        .collect();
+    let reply = life.post("/foreman/v1/jobs", &jobs.into()).await;
+    assert_eq!(reply.status(), 202);
+    for restart in 1..=20 {
+        gate.reached_by(restart).await;
+        life.kill().await;
+        life = stormy.again().start().await;
+    }
+    life.kill().await;
+    gate.release();
+    let stormy = Books::of_dead(&stormy.database());
+
+    let calm = foreman().after(&life).target(&stub.url()).start().await;
+    eventually("an empty queue", || async {
+        let queue = &calm.health().await["queue"];
+        queue["queued"] == 0 && queue["running"].is_null()
+    })
+    .await;
+
+    let books = Books::read(&calm.database());
+    assert_eq!((stormy.faults, books.faults), (Vec::new(), Vec::new()));
+    assert_eq!((books.rows.len(), books.ever), (1000, 1000));
+    assert!(books.rows.iter().all(|row| row.state == "done"));
+    assert!(books.rows.iter().all(|row| row.crashes <= 2));
+    let crashes: i64 = books.rows.iter().map(|row| row.crashes).sum();
+    assert!((20..=21).contains(&crashes), "{crashes}");
 }
 
 #[tokio::test]

@@ -114,6 +114,9 @@ pub trait QueueStore: Send + Sync + fmt::Debug {
 
     /// Settles what the last life of foreman left running; called once, before anything else.
     ///
+    /// A job that was found running at an earlier crash already rests for half a minute, so that
+    /// others go first.
+    ///
     /// `latest_retry` bounds the rest of jobs in back-off, so that a wall clock that went back
     /// does not put them to sleep for years; a time that the caller chose stays.
     ///

@@ -1,5 +1,7 @@
 //! What an event makes of a whole job: its progress, its times, its failure.
 
+use std::time::Duration;
+
 use foreman_job::lifecycle::{Epoch, Event, IllegalTransition, MAX_CRASHES, step};
 use foreman_job::{FailureKind, Job, JobFailure, JobState, Timestamp};
 
@@ -83,9 +85,21 @@ pub(crate) fn expire(job: &Job, now: Timestamp) -> Result<Job, IllegalTransition
     Ok(after)
 }
 
-/// Settles a job that the last life left running.
-pub(crate) fn recover(job: &Job, now: Timestamp) -> Result<Job, IllegalTransition> {
+/// How long a job rests that was found running at more than one crash, so that others go first: it
+/// may be what foreman dies of, or be the first in line again and again while something else is.
+pub(crate) const CRASH_REST: Duration = Duration::from_secs(30);
+
+/// Settles a job that the last life left running; where it rests, at longest until `latest_retry`.
+pub(crate) fn recover(
+    job: &Job,
+    now: Timestamp,
+    latest_retry: Timestamp,
+) -> Result<Job, IllegalTransition> {
     let mut after = apply(job, &Event::Recover, now)?;
+    if after.progress.state == JobState::Queued && after.progress.crashes > 1 {
+        let rested = now.saturating_add(CRASH_REST).min(latest_retry);
+        after.progress.retry_at = Some(rested);
+    }
     if after.progress.state == JobState::Failed {
         after.failure = Some(JobFailure::new(
             FailureKind::Poison,

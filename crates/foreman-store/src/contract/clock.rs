@@ -17,6 +17,9 @@ use crate::{ClaimRequest, Due, NewJob, Recovery};
 
 const NEVER: Timestamp = at(i64::MAX);
 
+/// By then every rest is over.
+const RESTED: Timestamp = at(60_000);
+
 /// Each thing happens at its time and the next one is announced.
 pub async fn rests_end_and_jobs_expire_when_it_is_time(subject: &impl Subject) {
     let store = subject.open();
@@ -132,6 +135,7 @@ pub async fn recovery_fails_a_job_that_ran_at_three_crashes(subject: &impl Subje
     let job = running(&*store).await;
     for crashes in 1..MAX_CRASHES {
         store.recover(at(5), NEVER).await.expect("recovers");
+        store.due(RESTED).await.expect("looks");
         let again = claim_any(&*store, 6).await.expect("is ready").job;
         assert_eq!(again.progress.crashes, crashes);
     }
@@ -145,6 +149,25 @@ pub async fn recovery_fails_a_job_that_ran_at_three_crashes(subject: &impl Subje
         Some(FailureKind::Poison)
     );
     assert_eq!(claim_any(&*store, 8).await, None);
+}
+
+/// Who dies again and again, of whatever cause, does not blame the first in line for it.
+pub async fn a_job_found_running_at_two_crashes_lets_others_go_first(subject: &impl Subject) {
+    let store = subject.open();
+    let first = accept(&*store, asking("a", 1)).await;
+    let second = accept(&*store, asking("a", 2)).await;
+    let mut found = Vec::new();
+
+    for _ in 0..4 {
+        let claimed = claim_any(&*store, 3).await.expect("is ready").job;
+        found.push(claimed.seq);
+        store.recover(at(5), NEVER).await.expect("recovers");
+    }
+
+    assert_eq!(found, [first, first, second, second]);
+    assert_eq!(claim_any(&*store, 6).await, None);
+    assert_eq!(store.due(RESTED).await.expect("looks").promoted, 2);
+    assert!(claim_any(&*store, 7).await.is_some());
 }
 
 /// A clock that went back does not put jobs to sleep for years.

@@ -19,6 +19,9 @@ use crate::{Accepted, NewJob, Purge, StoreError};
 
 const NEVER: Timestamp = at(i64::MAX);
 
+/// By then every rest is over.
+const RESTED: Timestamp = at(60_000);
+
 /// Whoever got any answer can find the job.
 pub async fn what_was_accepted_is_there_after_a_crash(subject: &impl Subject) {
     let store = subject.open();
@@ -148,6 +151,7 @@ pub async fn crashes_are_counted_across_lives(subject: &impl Subject) {
         let after = read(&*store, job.id).await.progress;
         assert_eq!(after.crashes, crashes);
         assert_eq!(after.state.is_terminal(), crashes == MAX_CRASHES);
+        store.due(RESTED).await.expect("looks");
         claim_any(&*store, 5).await;
     }
 }

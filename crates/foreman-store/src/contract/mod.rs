@@ -82,6 +82,7 @@ macro_rules! store_contract {
             clock::recovery_fails_a_job_that_ran_at_three_crashes,
             clock::recovery_bounds_the_rest_of_jobs,
             clock::recovery_can_be_repeated,
+            clock::a_job_found_running_at_two_crashes_lets_others_go_first,
             keep::a_purge_forgets_bodies_first_and_jobs_later,
             keep::a_purge_spares_what_has_not_ended,
             keep::a_purge_goes_in_steps_the_oldest_first,

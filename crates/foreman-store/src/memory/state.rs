@@ -189,7 +189,7 @@ impl State {
         for entry in self.entries.values_mut() {
             let found = entry.job.progress.state;
             if found.is_running() {
-                entry.job = transition::recover(&entry.job, now)?;
+                entry.job = transition::recover(&entry.job, now, latest_retry)?;
                 entry.slot = None;
                 entry.log.reset(&entry.job);
                 jobs.push((found, entry.job.clone()));

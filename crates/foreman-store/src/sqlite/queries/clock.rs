@@ -71,7 +71,7 @@ pub(in crate::sqlite) fn recover(
     let mut jobs = Vec::new();
     for seq in seqs(tx.conn, RUNNING, &[])? {
         let before = rows::by_seq(tx.conn, seq)?.ok_or(StoreError::NotFound)?;
-        let after = transition::recover(&before, now)?;
+        let after = transition::recover(&before, now, latest_retry)?;
         change::write(tx, &before, &after, now)?;
         journal::reset(tx.conn, &after)?;
         jobs.push((before.progress.state, after));
