@@ -21,6 +21,7 @@ mod races;
 mod restart;
 mod shutdown;
 mod storage;
+mod strangers;
 mod surface;
 mod target;
 mod tidy;

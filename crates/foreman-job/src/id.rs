@@ -52,6 +52,10 @@ impl FromStr for JobId {
     type Err = MalformedId;
 
     fn from_str(text: &str) -> Result<Self, MalformedId> {
+        // Letters beyond it would be cut off, and an id would have several spellings.
+        if !text.starts_with(|first: char| ('0'..='7').contains(&first)) {
+            return Err(MalformedId);
+        }
         ulid::Ulid::from_string(text)
             .map(Self)
             .map_err(|_| MalformedId)
@@ -99,6 +103,8 @@ mod tests {
             "../../etc/passwd",
             "01J9Z3N6T5Q8W0V2X4Y6Z8A0B",
             "01J9Z3N6T5Q8W0V2X4Y6Z8A0B\u{e9}",
+            "81J9Z3N6T5Q8W0V2X4Y6Z8A0BC",
+            "ZZZZZZZZZZZZZZZZZZZZZZZZZZ",
         ] {
             assert_eq!(text.parse::<JobId>(), Err(MalformedId), "{text}");
         }

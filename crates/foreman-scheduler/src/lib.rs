@@ -101,3 +101,17 @@ pub use status::{BreakerStatus, Running, Status};
 pub use submit::Detached;
 pub use ticket::{First, Output, Ticket};
 pub use transition::Transition;
+
+/// Readers of foreign text, for the fuzzing targets.
+#[cfg(feature = "fuzz")]
+#[doc(hidden)]
+pub mod fuzz {
+    use std::time::Duration;
+
+    use http::HeaderMap;
+
+    /// Reads when the target wants to be asked again.
+    pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+        crate::classify::retry_after(headers)
+    }
+}

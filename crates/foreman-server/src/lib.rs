@@ -28,6 +28,9 @@ mod cors;
 mod decode;
 mod error;
 mod fault;
+#[cfg(feature = "fuzz")]
+#[doc(hidden)]
+pub mod fuzz;
 mod host;
 mod interim;
 mod io;

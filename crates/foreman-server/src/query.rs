@@ -7,6 +7,9 @@ use jiff::{Span, SpanRelativeTo};
 use crate::error::ApiError;
 use crate::fault::Fault;
 
+/// No route takes so many parameters; each is compared with all others.
+const MOST: usize = 16;
+
 /// The parameters of a query, each taken once.
 #[derive(Debug)]
 pub(crate) struct Query {
@@ -23,6 +26,9 @@ impl Query {
             let both = decode(name).zip(decode(value));
             let (name, value) = both.ok_or_else(|| bad(name, "broken percent-encoding"))?;
             pairs.retain(|(known, _)| *known != name);
+            if pairs.len() >= MOST {
+                return Err(bad(&name, "there are too many parameters"));
+            }
             pairs.push((name, value));
         }
         Ok(Self { pairs })
@@ -120,6 +126,16 @@ mod tests {
             assert_eq!(error.status(), 400);
             assert!(error.message().contains(name), "{}", error.message());
         }
+    }
+
+    #[test]
+    fn there_are_only_so_many_parameters() {
+        let query = |count: usize| (0..count).map(|n| format!("a{n}")).collect::<Vec<_>>();
+
+        assert!(Query::read(Some(&query(MOST).join("&"))).is_ok());
+        let refused = Query::read(Some(&query(MOST + 1).join("&"))).unwrap_err();
+        assert_eq!(refused.status(), 400);
+        assert!(Query::read(Some(&"a&".repeat(MOST + 1))).is_ok());
     }
 
     #[test]

@@ -83,7 +83,7 @@ impl Drop for Record {
         let took = self.began.elapsed();
         self.metrics.ended(self.class, self.status, took);
         tracing::info!(
-            http.method = %self.method,
+            http.method = known(&self.method),
             http.route = self.class.as_str(),
             http.status = self.status.map(|status| status.as_u16()),
             duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
@@ -92,6 +92,20 @@ impl Drop for Record {
             complete = self.complete,
             "request ended"
         );
+    }
+}
+
+/// Returns the name of a method; those that callers make up are not written anywhere.
+fn known(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        _ => "other",
     }
 }
 

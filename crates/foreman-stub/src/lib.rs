@@ -53,6 +53,7 @@ mod gate;
 mod generate;
 mod gojson;
 mod model;
+mod reading;
 mod record;
 mod reply;
 mod request;
@@ -69,6 +70,7 @@ pub use error::{DurationError, StubError, WaitError};
 pub use fault::{Fault, FaultHandle, FaultRule};
 pub use gate::{Gate, Hold};
 pub use model::ModelSpec;
+pub use reading::{ChatReading, KeepReading, read_chat};
 pub use record::{
     Counts, End, Eviction, EvictionReason, Load, LoadReason, Record, RecordMode, RecordedBody,
     RequestRecord,

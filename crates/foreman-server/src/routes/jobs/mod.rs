@@ -7,6 +7,8 @@ mod batch;
 mod cursor;
 mod estimate;
 mod events;
+#[cfg(feature = "fuzz")]
+pub(crate) mod fuzz;
 mod list;
 pub(crate) mod object;
 mod output;
