@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use foreman_ollama::FakeOllama;
-use foreman_scheduler::SchedulerConfig;
+use foreman_ollama::{FakeOllama, FakeReply, InventorySnapshot, ModelName};
+use foreman_scheduler::{SchedulerConfig, Scope};
 use foreman_store::QueueStore as _;
+use http::StatusCode;
+use tokio::sync::Notify;
 
 use crate::rig::*;
 
@@ -104,4 +106,62 @@ async fn a_job_in_the_queue_expires_when_its_caller_said_so() {
     );
     gate.notify_one();
     text(first).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_all_jobs_of_the_resident_model_are_in_back_off_others_run_and_nothing_spins() {
+    let rig = Rig::start().await;
+    text(rig.submit(chat("a", "a")).await).await;
+    let crash = r#"{"error":"llama runner process has terminated"}"#;
+    for _ in 0..2 {
+        let reply = FakeReply::json(StatusCode::INTERNAL_SERVER_ERROR, crash);
+        rig.fake.queue("/api/chat", reply);
+    }
+    let mut tickets = Vec::new();
+    for (model, prompt) in [("a", "a0"), ("a", "a1"), ("b", "b0"), ("b", "b1")] {
+        tickets.push(rig.submit(chat(model, prompt)).await);
+    }
+
+    for ticket in tickets {
+        text(ticket).await;
+    }
+
+    // A loop that spins would not let the paused clock reach the end of the back-off.
+    let prompts = rig.prompts();
+    assert_eq!(prompts[..5], ["a", "a0", "a1", "b0", "b1"]);
+    let mut again = prompts[5..].to_vec();
+    again.sort_unstable();
+    assert_eq!(again, ["a0", "a1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn jobs_of_a_paused_model_go_in_their_order_once_it_is_resumed() {
+    let rig = Rig::start().await;
+    let model = ModelName::parse("a").unwrap();
+    let nothing = InventorySnapshot::empty(jiff::Timestamp::UNIX_EPOCH);
+    rig.handle
+        .pause(Scope::Model(&model), &nothing)
+        .await
+        .unwrap();
+    let mut waiting = Vec::new();
+    for (model, prompt) in [
+        ("a", "a0"),
+        ("b", "b0"),
+        ("a", "a1"),
+        ("b", "b1"),
+        ("a", "a2"),
+    ] {
+        waiting.push(rig.submit(chat(model, prompt)).await);
+    }
+    settle_down().await;
+    tokio::time::sleep(Duration::from_mins(1)).await;
+    let before = rig.prompts();
+
+    rig.handle.resume(Scope::Model(&model)).await.unwrap();
+    for ticket in waiting {
+        text(ticket).await;
+    }
+
+    assert_eq!(before, ["b0", "b1"]);
+    assert_eq!(rig.prompts(), ["b0", "b1", "a0", "a1", "a2"]);
 }
