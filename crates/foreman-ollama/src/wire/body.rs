@@ -80,7 +80,19 @@ impl Body for WireBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, TargetError>>> {
-        Poll::Ready(match ready!(Pin::new(&mut self.incoming).poll_frame(cx)) {
+        let Self {
+            incoming,
+            connection,
+            ..
+        } = &mut *self;
+        let polled = match connection {
+            Some(connection) => {
+                let frame = |cx: &mut Context<'_>| Pin::new(&mut *incoming).poll_frame(cx);
+                connection.driver.poll(cx, frame)
+            }
+            None => Pin::new(incoming).poll_frame(cx),
+        };
+        Poll::Ready(match ready!(polled) {
             Some(Ok(frame)) => {
                 self.release_at_end();
                 Some(Ok(frame))

@@ -10,7 +10,6 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioIo;
 use tokio::time::timeout;
-use tokio_util::task::TaskTracker;
 use tower_service::Service;
 
 use crate::client::BoxError;
@@ -22,13 +21,12 @@ use crate::wire::pool::{Connection, Counted, Driver, Received, RequestBody};
 /// How often a silent connection is probed, so that a dead peer is noticed in the end.
 const TCP_KEEPALIVE: Duration = Duration::from_secs(30);
 
-/// Opens connections and owns the tasks that drive them.
+/// Opens connections.
 pub(super) struct Dialer {
     uri: Uri,
     https: bool,
     connector: HttpsConnector<HttpConnector>,
     limit: Duration,
-    drivers: TaskTracker,
 }
 
 impl Dialer {
@@ -50,7 +48,6 @@ impl Dialer {
             https: url.is_https(),
             connector,
             limit,
-            drivers: TaskTracker::new(),
         })
     }
 
@@ -75,7 +72,7 @@ impl Dialer {
         let (sender, driving) = http1::Builder::new()
             .handshake::<_, RequestBody>(io)
             .await?;
-        let driver = self.drivers.spawn(async move {
+        let driver = Driver::new(async move {
             // Whoever waits for an answer on this connection is told by the sender.
             if let Err(error) = driving.await {
                 tracing::trace!(%error, "connection to the target ended");
@@ -84,7 +81,7 @@ impl Dialer {
         Ok(Connection {
             sender,
             received,
-            _driver: Driver(driver),
+            driver,
         })
     }
 }
@@ -93,7 +90,6 @@ impl fmt::Debug for Dialer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Dialer")
             .field("uri", &self.uri)
-            .field("open", &self.drivers.len())
             .finish_non_exhaustive()
     }
 }

@@ -1,7 +1,8 @@
 //! One request and its response head on one connection.
 
 use std::borrow::Cow;
-use std::future::{Future, pending};
+use std::future::{Future, pending, poll_fn};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 
 use http::{Request, Response};
@@ -16,7 +17,7 @@ use crate::headers;
 use crate::stream::{TargetStream, Waits};
 use crate::wire::body::WireBody;
 use crate::wire::failure;
-use crate::wire::pool::{Connection, Pool, RequestBody};
+use crate::wire::pool::{Connection, Driver, Pool, RequestBody};
 use crate::wire::upload::UploadWatch;
 
 /// An exchange that brought no response head.
@@ -64,8 +65,9 @@ impl Exchange {
         request: Request<RequestBody>,
     ) -> Result<TargetResponse, Failure> {
         let before = connection.received.count();
-        let sending = connection.sender.send_request(request);
-        match self.until_head(sending).await {
+        let sending = pin!(connection.sender.send_request(request));
+        let driver = &mut connection.driver;
+        match self.until_head(sending, driver).await {
             Some(Ok(response)) => Ok(self.respond(connection, response)),
             Some(Err(error)) => {
                 let silent_end = !error.is_parse() && connection.received.count() == before;
@@ -81,7 +83,11 @@ impl Exchange {
         }
     }
 
-    async fn until_head<T>(&mut self, sending: impl Future<Output = T>) -> Option<T> {
+    async fn until_head<F: Future>(
+        &mut self,
+        mut sending: Pin<&mut F>,
+        driver: &mut Driver,
+    ) -> Option<F::Output> {
         let limit = self.deadlines.first_byte;
         let clock = &mut self.clock;
         let expired = async move {
@@ -96,7 +102,7 @@ impl Exchange {
         tokio::select! {
             // An answer that is there wins over a deadline that passed meanwhile.
             biased;
-            answer = sending => Some(answer),
+            answer = poll_fn(|cx| driver.poll(cx, |cx| sending.as_mut().poll(cx))) => Some(answer),
             () = expired => None,
         }
     }

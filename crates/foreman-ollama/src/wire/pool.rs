@@ -1,6 +1,7 @@
 //! Connections that wait for their next request.
 
 use std::fmt;
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,7 +13,6 @@ use bytes::Bytes;
 use http_body_util::combinators::BoxBody;
 use hyper::client::conn::http1::SendRequest;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
 use crate::client::BoxError;
@@ -31,16 +31,40 @@ pub(super) type RequestBody = BoxBody<Bytes, BoxError>;
 pub(super) struct Connection {
     pub(super) sender: SendRequest<RequestBody>,
     pub(super) received: Received,
-    /// Held only to end with the connection.
-    pub(super) _driver: Driver,
+    pub(super) driver: Driver,
 }
 
-/// The task that moves a connection's bytes; ends with this value.
-pub(super) struct Driver(pub(super) JoinHandle<()>);
+/// What moves a connection's bytes.
+///
+/// It has no task of its own: whoever waits for something on the connection drives it, so that no
+/// byte is handed from one task to another. While nobody waits, nothing is read.
+pub(super) struct Driver(Option<Pin<Box<dyn Future<Output = ()> + Send + Sync>>>);
 
-impl Drop for Driver {
-    fn drop(&mut self) {
-        self.0.abort();
+impl Driver {
+    pub(super) fn new(driving: impl Future<Output = ()> + Send + Sync + 'static) -> Self {
+        Self(Some(Box::pin(driving)))
+    }
+
+    /// Moves what can be moved now; whoever waits for it is woken when there is more.
+    pub(super) fn drive(&mut self, cx: &mut Context<'_>) {
+        if let Some(driving) = &mut self.0
+            && driving.as_mut().poll(cx).is_ready()
+        {
+            self.0 = None;
+        }
+    }
+
+    /// Polls something that comes by this connection, and drives it as long as it does not come.
+    pub(super) fn poll<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>,
+    ) -> Poll<T> {
+        if let Poll::Ready(value) = poll(cx) {
+            return Poll::Ready(value);
+        }
+        self.drive(cx);
+        poll(cx)
     }
 }
 
@@ -70,6 +94,20 @@ struct Idle {
     since: Instant,
 }
 
+impl Connection {
+    /// Waits for the end of the exchange before; tells whether it can carry another one.
+    async fn settled(&mut self) -> bool {
+        let Self { sender, driver, .. } = self;
+        // Driven first: the target may have closed it meanwhile.
+        poll_fn(|cx| {
+            driver.drive(cx);
+            sender.poll_ready(cx)
+        })
+        .await
+        .is_ok()
+    }
+}
+
 impl Pool {
     /// Takes the most recently used connection that can carry a request.
     pub(super) async fn take(&self) -> Option<Connection> {
@@ -79,7 +117,7 @@ impl Pool {
             if !fresh || connection.sender.is_closed() {
                 continue;
             }
-            if let Ok(Ok(())) = timeout(SETTLE, connection.sender.ready()).await {
+            if let Ok(true) = timeout(SETTLE, connection.settled()).await {
                 return Some(connection);
             }
         }

@@ -7,7 +7,6 @@ use foreman_ollama::{FakeOllama, FakeReply, InventorySnapshot, ModelName};
 use foreman_scheduler::{SchedulerConfig, Scope};
 use foreman_store::QueueStore as _;
 use http::StatusCode;
-use tokio::sync::Notify;
 
 use crate::rig::*;
 

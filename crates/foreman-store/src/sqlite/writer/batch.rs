@@ -116,24 +116,53 @@ pub(super) enum Fault {
     Unknown(String),
 }
 
+/// Why the commands of a transaction were not all run.
+#[derive(Debug)]
+enum Stop {
+    Fault(Fault),
+    /// One of them must be undone, and the others not.
+    Apart,
+}
+
 /// Runs the commands and commits; returns what that did to the queue.
+///
+/// A savepoint for each command costs as much as many of them do, and those that change something
+/// and are refused all the same are rare. So they are run without, and when such a one is met,
+/// everything is begun anew with savepoints.
 ///
 /// After an error the transaction is over.
 pub(super) fn run(mut tx: Tx<'_>, commands: &mut [Box<dyn Command>]) -> Result<Changes, Fault> {
+    let counts = tx.counts;
+    let mut stopped = once(&mut tx, commands, false);
+    if matches!(stopped, Err(Stop::Apart)) {
+        tx.counts = counts;
+        stopped = once(&mut tx, commands, true);
+    }
+    match stopped {
+        Ok(()) => Ok(Changes {
+            counts: tx.counts,
+            moves: tx.moves,
+        }),
+        Err(Stop::Fault(fault)) => Err(fault),
+        Err(Stop::Apart) => Err(Fault::Undone("a command cannot be undone".to_owned())),
+    }
+}
+
+fn once(
+    tx: &mut Tx<'_>,
+    commands: &mut [Box<dyn Command>],
+    with_savepoints: bool,
+) -> Result<(), Stop> {
     let conn = tx.conn;
-    let outcome = begin(conn).and_then(|()| {
-        run_all(&mut tx, commands)?;
-        commit(conn)
+    let outcome = begin(conn).map_err(Stop::Fault).and_then(|()| {
+        run_all(tx, commands, with_savepoints)?;
+        commit(conn).map_err(Stop::Fault)
     });
-    if let Err(fault) = outcome {
+    if outcome.is_err() {
         end(conn);
         tx.undo_moves(0);
-        return Err(fault);
     }
-    Ok(Changes {
-        counts: tx.counts,
-        moves: tx.moves,
-    })
+    outcome
 }
 
 /// Undoes a transaction that is still open.
@@ -145,25 +174,42 @@ pub(super) fn end(conn: &Connection) {
     }
 }
 
-fn run_all(tx: &mut Tx<'_>, commands: &mut [Box<dyn Command>]) -> Result<(), Fault> {
+fn run_all(
+    tx: &mut Tx<'_>,
+    commands: &mut [Box<dyn Command>],
+    with_savepoints: bool,
+) -> Result<(), Stop> {
+    let conn = tx.conn;
+    let save = |sql| {
+        if with_savepoints {
+            execute(conn, sql).map_err(|error| Stop::Fault(undone(&error)))
+        } else {
+            Ok(())
+        }
+    };
     for command in commands {
-        let (before, moves) = (tx.counts, tx.moves.len());
-        execute(tx.conn, "SAVEPOINT command").map_err(|error| undone(&error))?;
+        let (before, moves, rows) = (tx.counts, tx.moves.len(), tx.conn.total_changes());
+        save("SAVEPOINT command")?;
         tx.refused = false;
         let ran = command.run(tx);
         if ran == Ran::Full {
-            return Err(Fault::Full("database or disk is full".to_owned()));
+            let full = Fault::Full("database or disk is full".to_owned());
+            return Err(Stop::Fault(full));
         }
         if tx.conn.is_autocommit() {
             // Some errors undo the whole transaction, with the commands before.
-            return Err(Fault::Undone("transaction was undone".to_owned()));
+            let undone = Fault::Undone("transaction was undone".to_owned());
+            return Err(Stop::Fault(undone));
         }
         if ran == Ran::Refused {
-            execute(tx.conn, "ROLLBACK TO command").map_err(|error| undone(&error))?;
+            if !with_savepoints && tx.conn.total_changes() != rows {
+                return Err(Stop::Apart);
+            }
+            save("ROLLBACK TO command")?;
             tx.counts = before;
             tx.undo_moves(moves);
         }
-        execute(tx.conn, "RELEASE command").map_err(|error| undone(&error))?;
+        save("RELEASE command")?;
     }
     Ok(())
 }
