@@ -145,6 +145,18 @@ impl Depths {
         callers.map(names).unwrap_or_default()
     }
 
+    /// Counts the jobs of a class for a runner by who asked for them.
+    pub(crate) fn of_runner(
+        &self,
+        class: Priority,
+        runner: &RunnerKey,
+    ) -> impl Iterator<Item = (Option<&str>, u64)> {
+        let class = self.classes.get(&class);
+        let callers = class.and_then(|class| class.runners.get(runner));
+        let callers = callers.into_iter().flatten();
+        callers.map(|(caller, models)| (caller.as_deref(), models.values().sum()))
+    }
+
     /// Names the callers that have jobs of a class.
     pub(crate) fn callers(&self, class: Priority) -> Vec<Option<&str>> {
         let class = self.classes.get(&class);

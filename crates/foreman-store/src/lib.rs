@@ -115,7 +115,7 @@ pub use sqlite::{
 };
 pub use store::QueueStore;
 pub use types::{
-    Accepted, AnswerHead, Answered, Choose, ClaimRequest, Claimed, Due, Headers, IdempotencyKey,
-    NewJob, Outcome, Purge, Purged, QueueCounts, Recovery, Settlement, Standing, StoreHealth,
-    StoredAnswer, StoredRequest, Used, Withdrawal,
+    Accepted, AnswerHead, Answered, ByCaller, Choose, ClaimRequest, Claimed, Due, Headers,
+    IdempotencyKey, NewJob, Outcome, Purge, Purged, QueueCounts, Recovery, Settlement, Standing,
+    Standings, StoreHealth, StoredAnswer, StoredRequest, Used, Withdrawal,
 };

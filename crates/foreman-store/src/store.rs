@@ -11,8 +11,8 @@ use tokio::sync::{Notify, watch};
 
 use crate::{
     Accepted, ClaimRequest, Claimed, Deletion, Depth, Due, JobFilter, LogPage, NewJob, Purge,
-    Purged, QueueCounts, Recovery, RunLog, Settlement, Standing, StoreError, StoreHealth,
-    StoredAnswer, StoredRequest, Withdrawal,
+    Purged, QueueCounts, Recovery, RunLog, Settlement, Standing, Standings, StoreError,
+    StoreHealth, StoredAnswer, StoredRequest, Withdrawal,
 };
 
 /// A durable queue of jobs.
@@ -171,6 +171,19 @@ pub trait QueueStore: Send + Sync + fmt::Debug {
     /// It costs a few probes for each runner that jobs wait for, and a step in an index for each
     /// ready job of the same class and runner.
     async fn standing(&self, job: &Job, now: Timestamp) -> Result<Option<Standing>, StoreError>;
+
+    /// Reads where each of several jobs stands, for little more than one of them costs.
+    async fn standings(&self, jobs: Vec<Job>, now: Timestamp) -> Result<Standings, StoreError> {
+        let mut standings = Standings::default();
+        for job in &jobs {
+            let standing = self.standing(job, now).await?;
+            standings.older.push(standing.map(|standing| {
+                standings.runners.insert(job.priority, standing.runners);
+                standing.older
+            }));
+        }
+        Ok(standings)
+    }
 
     /// Reads when the oldest waiting job was accepted; none when no job waits.
     async fn oldest_queued(&self) -> Result<Option<Timestamp>, StoreError>;

@@ -1,5 +1,6 @@
 //! What goes into the store and what comes out of it.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -138,11 +139,14 @@ pub struct Claimed {
     pub next_event: u64,
 }
 
+/// Jobs counted by who asked for them.
+pub type ByCaller = Vec<(Option<String>, u64)>;
+
 /// Where a ready job stands among those of its class.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Standing {
     /// How many ready jobs of its class and runner are older, of each caller that has some.
-    pub older: Vec<(Option<String>, u64)>,
+    pub older: ByCaller,
     /// The oldest ready job of the class for each runner, the oldest first.
     pub runners: Vec<HeadJob>,
 }
@@ -153,6 +157,17 @@ impl Standing {
         let of_caller = self.older.iter().find(|it| it.0.as_deref() == caller);
         of_caller.map_or(0, |(_, jobs)| *jobs)
     }
+}
+
+/// Where several jobs stand, all as of one moment.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Standings {
+    /// For each class that one of them is in, the oldest ready job for each runner, the oldest
+    /// first.
+    pub runners: BTreeMap<Priority, Vec<HeadJob>>,
+    /// For each of them how many ready jobs of its class and runner are older, of each caller that
+    /// has some; none for those that are not ready.
+    pub older: Vec<Option<ByCaller>>,
 }
 
 /// The end of a claim.

@@ -1,9 +1,10 @@
 //! When a waiting job will have its turn.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use foreman_job::{Job, JobState, Priority, RunnerKey, Timestamp};
-use foreman_store::{Depth, Standing, StoreError};
+use foreman_job::{HeadJob, Job, JobState, Priority, RunnerKey, Timestamp};
+use foreman_store::{Depth, StoreError};
 
 use crate::SchedulerHandle;
 use crate::learned::Learned;
@@ -23,9 +24,10 @@ pub struct Estimate {
 }
 
 /// Jobs of one runner that run one after the other.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Batch {
-    runner: RunnerKey,
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Batch<'a> {
+    class: Priority,
+    runner: &'a RunnerKey,
     jobs: u64,
 }
 
@@ -39,35 +41,50 @@ impl SchedulerHandle {
         if job.progress.state != JobState::Queued {
             return Ok(Estimate::default());
         }
+        let estimates = self.estimates(vec![job.clone()]).await?;
+        Ok(estimates.into_iter().next().unwrap_or_default())
+    }
+
+    /// Estimates it for several jobs, for little more than one of them costs.
+    ///
+    /// # Errors
+    ///
+    /// What the store says.
+    pub async fn estimates(&self, jobs: Vec<Job>) -> Result<Vec<Estimate>, StoreError> {
         let shared = &self.shared;
         let now = shared.clock.now();
-        let Some(standing) = shared.store.standing(job, now).await? else {
-            return Ok(Estimate::default());
-        };
+        let standings = shared.store.standings(jobs.clone(), now).await?;
         let status = self.status();
-        let line = line(
-            job,
-            &standing,
-            &shared.store.depths(),
-            status.runner.as_ref(),
-        );
-        let ahead = line
-            .iter()
-            .map(|batch| batch.jobs)
-            .fold(0, u64::saturating_add);
-        let is_held = shared.pauses.covers(&job.runner) || status.breaker != BreakerStatus::Closed;
-        let eta = if is_held {
-            None
-        } else {
-            let learned = shared.learned();
-            rest(&status, now, &learned)
+        let depths = shared.store.depths();
+        let mut drains: BTreeMap<Priority, Vec<Batch<'_>>> = BTreeMap::new();
+        for (class, heads) in &standings.runners {
+            let all = before(*class, heads, &depths, status.runner.as_ref());
+            drains.insert(*class, all);
+        }
+        let is_closed = status.breaker == BreakerStatus::Closed;
+        let learned = shared.learned();
+        let rest = rest(&status, now, &learned);
+        let each = jobs.iter().zip(standings.older);
+        let estimates = each.map(|(job, older)| {
+            let Some((older, drains)) = older.zip(drains.get(&job.priority)) else {
+                return Estimate::default();
+            };
+            let line = line(job, &older, drains);
+            let ahead = line.iter().map(|batch| batch.jobs);
+            let ahead = ahead.fold(0, u64::saturating_add);
+            let is_held = !is_closed || shared.pauses.covers(&job.runner);
+            let rest = rest.filter(|_| !is_held);
+            let eta = rest
                 .zip(time(&line, status.runner.as_ref(), &learned))
-                .map(|(rest, time)| rest.saturating_add(time))
-        };
-        Ok(Estimate {
-            position: Some(ahead.saturating_add(1)),
-            eta,
-        })
+                .map(|(rest, time)| rest.saturating_add(time));
+            Estimate {
+                position: Some(ahead.saturating_add(1)),
+                eta,
+            }
+        });
+        let estimates = estimates.collect();
+        drop(learned);
+        Ok(estimates)
     }
 
     /// Estimates how long so many jobs take, as the queue is mixed now, from whatever is known.
@@ -77,59 +94,68 @@ impl SchedulerHandle {
     }
 }
 
-/// Puts together what runs before a job: the better classes, the drains of its class that come
-/// first, and the turns of its own drain that do.
-fn line(
-    job: &Job,
-    standing: &Standing,
-    depths: &[Depth],
-    current: Option<&RunnerKey>,
-) -> Vec<Batch> {
-    let mut line: Vec<Batch> = Vec::new();
-    let mut drained = current.cloned();
-    for class in Priority::ALL.into_iter().filter(|it| *it < job.priority) {
-        let runners = depths.iter().filter(|it| it.priority == class);
-        let runners: Vec<_> = runners.map(|depth| &depth.runner).collect();
-        for runner in drains(&runners, drained.as_ref()) {
-            let jobs = waiting(depths, class, &runner);
-            drained = Some(runner.clone());
-            line.push(Batch { runner, jobs });
+/// Puts together what runs before the jobs of a class, and the drains of the class itself.
+fn before<'a>(
+    class: Priority,
+    heads: &'a [HeadJob],
+    depths: &'a [Depth],
+    current: Option<&'a RunnerKey>,
+) -> Vec<Batch<'a>> {
+    let mut all: Vec<Batch<'a>> = Vec::new();
+    let mut drained = current;
+    let batch = |class, runner| Batch {
+        class,
+        runner,
+        jobs: waiting(depths, class, runner),
+    };
+    for better in Priority::ALL.into_iter().filter(|it| *it < class) {
+        let runners = depths.iter().filter(|it| it.priority == better);
+        for runner in drains(runners.map(|depth| &depth.runner), drained) {
+            drained = Some(runner);
+            all.push(batch(better, runner));
         }
     }
-    let runners: Vec<_> = standing.runners.iter().map(|head| &head.runner).collect();
-    let before = drains(&runners, drained.as_ref()).into_iter();
-    for runner in before.take_while(|runner| *runner != job.runner) {
-        let jobs = waiting(depths, job.priority, &runner);
-        line.push(Batch { runner, jobs });
-    }
+    let own = drains(heads.iter().map(|head| &head.runner), drained);
+    all.extend(own.into_iter().map(|runner| batch(class, runner)));
+    all
+}
+
+/// Puts together what runs before a job: the better classes, the drains of its class that come
+/// first, and the turns of its own drain that do.
+fn line<'a>(job: &'a Job, older: &[(Option<String>, u64)], before: &[Batch<'a>]) -> Vec<Batch<'a>> {
+    let is_own = |batch: &Batch<'_>| batch.class == job.priority && *batch.runner == job.runner;
+    let ahead = before.iter().copied().take_while(|batch| !is_own(batch));
+    let mut line: Vec<Batch<'a>> = ahead.collect();
     line.push(Batch {
-        runner: job.runner.clone(),
-        jobs: turns(job, standing),
+        class: job.priority,
+        runner: &job.runner,
+        jobs: turns(job, older),
     });
     line
 }
 
 /// Puts runners in the order of their drains: the one that goes on first, each only once.
-fn drains(runners: &[&RunnerKey], current: Option<&RunnerKey>) -> Vec<RunnerKey> {
-    let mut order: Vec<RunnerKey> = Vec::new();
+fn drains<'a>(
+    runners: impl Iterator<Item = &'a RunnerKey>,
+    current: Option<&RunnerKey>,
+) -> Vec<&'a RunnerKey> {
+    let mut order: Vec<&RunnerKey> = Vec::new();
     for runner in runners {
-        if !order.contains(runner) {
-            order.push((*runner).clone());
+        if !order.contains(&runner) {
+            order.push(runner);
         }
     }
     // Stable: the others stay as they are.
-    order.sort_by_key(|runner| Some(runner) != current);
+    order.sort_by_key(|runner| Some(*runner) != current);
     order
 }
 
 /// Counts the turns of the job's own drain before it. Callers take turns, so of each other one no
 /// more jobs are ahead than of its own, and one.
-fn turns(job: &Job, standing: &Standing) -> u64 {
-    let own = standing.older_of(job.caller.as_deref());
-    let others = standing
-        .older
-        .iter()
-        .filter(|(caller, _)| *caller != job.caller);
+fn turns(job: &Job, older: &[(Option<String>, u64)]) -> u64 {
+    let own = older.iter().find(|(caller, _)| *caller == job.caller);
+    let own = own.map_or(0, |(_, jobs)| *jobs);
+    let others = older.iter().filter(|(caller, _)| *caller != job.caller);
     others
         .map(|(_, older)| (*older).min(own.saturating_add(1)))
         .fold(own, u64::saturating_add)
@@ -145,16 +171,16 @@ fn waiting(depths: &[Depth], class: Priority, runner: &RunnerKey) -> u64 {
 }
 
 /// Returns how long the line takes; none where one of its runners is not known well enough.
-fn time(line: &[Batch], current: Option<&RunnerKey>, learned: &Learned) -> Option<Duration> {
+fn time(line: &[Batch<'_>], current: Option<&RunnerKey>, learned: &Learned) -> Option<Duration> {
     let mut current = current;
     let mut time = Duration::ZERO;
     for batch in line {
-        if current != Some(&batch.runner) {
-            time = time.saturating_add(learned.load(&batch.runner)?);
-            current = Some(&batch.runner);
+        if current != Some(batch.runner) {
+            time = time.saturating_add(learned.load(batch.runner)?);
+            current = Some(batch.runner);
         }
         if batch.jobs > 0 {
-            let each = learned.run(&batch.runner)?;
+            let each = learned.run(batch.runner)?;
             time = time.saturating_add(each.saturating_mul(count(batch.jobs)));
         }
     }

@@ -2,6 +2,7 @@
 
 use foreman_job::lifecycle::Progress;
 use foreman_job::{Endpoint, HeadJob, JobId};
+use foreman_store::Standing;
 
 use super::*;
 use crate::{Running, SeededRandom};
@@ -65,7 +66,7 @@ fn standing(runners: &[&str], older: &[(Option<&str>, u64)]) -> Standing {
     }
 }
 
-fn shape(line: &[Batch]) -> Vec<(&str, u64)> {
+fn shape<'a>(line: &[Batch<'a>]) -> Vec<(&'a str, u64)> {
     line.iter()
         .map(|batch| (batch.runner.weights(), batch.jobs))
         .collect()
@@ -83,9 +84,15 @@ fn ahead_are_the_better_classes_then_the_drain_that_goes_on_then_the_older_ones(
     let standing = standing(&["a", "b", "c"], &[(None, 1)]);
     let job = job("b", Priority::Normal, None);
 
-    let calm = line(&job, &standing, &depths[1..], Some(&runner("c")));
-    let own = line(&job, &standing, &depths[1..], Some(&runner("b")));
-    let high = line(&job, &standing, &depths, Some(&runner("c")));
+    let [b, c] = ["b", "c"].map(runner);
+    let line = |depths, current| {
+        let before = before(Priority::Normal, &standing.runners, depths, Some(current));
+        line(&job, &standing.older, &before)
+    };
+
+    let calm = line(&depths[1..], &c);
+    let own = line(&depths[1..], &b);
+    let high = line(&depths, &c);
 
     assert_eq!(shape(&calm), [("c", 5), ("a", 3), ("b", 1)]);
     assert_eq!(shape(&own), [("b", 1)]);
@@ -97,7 +104,7 @@ fn a_caller_with_few_jobs_does_not_wait_for_all_of_another() {
     let job = job("a", Priority::Normal, Some("ann"));
     let standing = standing(&["a"], &[(Some("ann"), 2), (Some("bob"), 500), (None, 1)]);
 
-    assert_eq!(turns(&job, &standing), 2 + 3 + 1);
+    assert_eq!(turns(&job, &standing.older), 2 + 3 + 1);
 }
 
 #[test]
@@ -107,21 +114,17 @@ fn the_time_is_that_of_loads_and_runs_and_unknown_where_one_of_them_is() {
         learned.note(&runner("a"), seconds(2), Some(seconds(10)));
         learned.note(&runner("b"), seconds(5), Some(seconds(20)));
     }
-    let batch = |name, jobs| Batch {
-        runner: runner(name),
+    let [a, b, c] = ["a", "b", "c"].map(runner);
+    let batch = |runner, jobs| Batch {
+        class: Priority::Normal,
+        runner,
         jobs,
     };
-    let time = |line: &[Batch], current| time(line, Some(&runner(current)), &learned);
+    let time = |line: &[Batch<'_>], current| time(line, Some(&runner(current)), &learned);
 
-    assert_eq!(
-        time(&[batch("a", 3), batch("b", 0)], "a"),
-        Some(seconds(26))
-    );
-    assert_eq!(
-        time(&[batch("a", 3), batch("b", 2)], "x"),
-        Some(seconds(46))
-    );
-    assert_eq!(time(&[batch("a", 3), batch("c", 0)], "a"), None);
+    assert_eq!(time(&[batch(&a, 3), batch(&b, 0)], "a"), Some(seconds(26)));
+    assert_eq!(time(&[batch(&a, 3), batch(&b, 2)], "x"), Some(seconds(46)));
+    assert_eq!(time(&[batch(&a, 3), batch(&c, 0)], "a"), None);
 }
 
 #[test]

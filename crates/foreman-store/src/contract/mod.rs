@@ -57,6 +57,7 @@ macro_rules! store_contract {
             order::jobs_of_a_paused_runner_are_at_no_head,
             order::depths_follow_every_way_in_and_out,
             order::a_ready_job_stands_behind_the_older_ones_of_each_caller,
+            order::several_jobs_stand_where_each_of_them_does,
             settle::a_done_job_keeps_its_answer_chunk_by_chunk,
             settle::a_failed_job_keeps_its_failure_and_the_answer_if_any,
             settle::a_retried_job_waits_until_its_rest_is_over,

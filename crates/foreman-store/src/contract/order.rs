@@ -224,6 +224,45 @@ pub async fn a_ready_job_stands_behind_the_older_ones_of_each_caller(subject: &i
     assert_eq!(of_running, None);
 }
 
+/// Whether others rest or not, places are the same when they are read together.
+pub async fn several_jobs_stand_where_each_of_them_does(subject: &impl Subject) {
+    let store = subject.open();
+    let mut ids = Vec::new();
+    for (model, caller) in [("b", "ann"), ("a", "ann"), ("a", "bob"), ("a", "ann")] {
+        let job = of(Some(caller), asking(model, 1));
+        ids.push(job.id);
+        accept(&*store, job).await;
+    }
+    for rests in [false, true] {
+        if rests {
+            let later = NewJob {
+                not_before: Some(at(1_000_000)),
+                ..of(Some("ann"), asking("a", 1))
+            };
+            ids.push(later.id);
+            accept(&*store, later).await;
+        }
+        let mut jobs = Vec::new();
+        let mut each = Vec::new();
+        for id in &ids {
+            let job = read(&*store, *id).await;
+            each.push(store.standing(&job, at(3)).await.expect("reads"));
+            jobs.push(job);
+        }
+
+        let together = store.standings(jobs, at(3)).await.expect("reads");
+
+        let heads = each.iter().flatten().map(|one| &one.runners);
+        let class = together.runners.get(&Priority::Normal);
+        assert!(heads.into_iter().all(|heads| Some(heads) == class));
+        let older: Vec<_> = each
+            .into_iter()
+            .map(|one| one.map(|one| one.older))
+            .collect();
+        assert_eq!(together.older, older);
+    }
+}
+
 fn of(caller: Option<&str>, job: NewJob) -> NewJob {
     NewJob {
         caller: caller.map(str::to_owned),

@@ -17,8 +17,8 @@ use super::{OpenError, SqliteConfig, StoreStats, open, queries, rows};
 use crate::log::Span;
 use crate::{
     Accepted, ClaimRequest, Claimed, Deletion, Depth, Due, JobFilter, LogPage, NewJob, Outcome,
-    Purge, Purged, QueueCounts, QueueStore, Recovery, RunLog, Settlement, Standing, StoreError,
-    StoreHealth, StoredAnswer, StoredRequest, Withdrawal,
+    Purge, Purged, QueueCounts, QueueStore, Recovery, RunLog, Settlement, Standing, Standings,
+    StoreError, StoreHealth, StoredAnswer, StoredRequest, Withdrawal,
 };
 
 const ORDERED: Load = Load {
@@ -237,6 +237,14 @@ impl QueueStore for SqliteStore {
         let job = job.clone();
         self.reader
             .read(move |conn| queries::standing(conn, &job, now))
+            .await
+    }
+
+    async fn standings(&self, jobs: Vec<Job>, now: Timestamp) -> Result<Standings, StoreError> {
+        // Before the look at the database: what has come since is newer.
+        let depths = self.writer.shared().all_depths();
+        self.reader
+            .read(move |conn| queries::standings(conn, &depths, &jobs, now))
             .await
     }
 

@@ -14,18 +14,36 @@ pub(crate) struct Estimate {
 }
 
 impl Estimate {
+    /// Estimates it for several jobs.
+    pub(crate) async fn of_all(app: &App, jobs: &[Job]) -> Vec<Self> {
+        match app.scheduler.estimates(jobs.to_vec()).await {
+            Ok(estimates) => estimates.into_iter().map(Self::from).collect(),
+            Err(error) => {
+                // The jobs themselves are worth telling without it.
+                tracing::debug!(%error, "cannot estimate when jobs may begin");
+                vec![Self::default(); jobs.len()]
+            }
+        }
+    }
+
     /// Estimates it for a job.
     pub(crate) async fn of(app: &App, job: &Job) -> Self {
         match app.scheduler.estimate(job).await {
-            Ok(estimate) => Self {
-                position: estimate.position,
-                eta_seconds: estimate.eta.map(|eta| eta.as_secs_f64()),
-            },
+            Ok(estimate) => Self::from(estimate),
             Err(error) => {
                 // The job itself is worth telling without it.
                 tracing::debug!(%error, "cannot estimate when a job may begin");
                 Self::default()
             }
+        }
+    }
+}
+
+impl From<foreman_scheduler::Estimate> for Estimate {
+    fn from(estimate: foreman_scheduler::Estimate) -> Self {
+        Self {
+            position: estimate.position,
+            eta_seconds: estimate.eta.map(|eta| eta.as_secs_f64()),
         }
     }
 }

@@ -63,10 +63,7 @@ pub(super) async fn answer(call: &Call) -> Result<Response, ApiError> {
         before: job.seq,
         filter: mark,
     });
-    let mut jobs = Vec::with_capacity(found.len());
-    for job in found {
-        jobs.push(object::describe(&call.app, job).await);
-    }
+    let jobs = object::describe_all(&call.app, found).await;
     Ok(page(jobs, next))
 }
 

@@ -125,6 +125,14 @@ pub(crate) async fn describe(app: &App, job: Job) -> JobObject {
     JobObject::new(app, job, estimate)
 }
 
+/// Describes several jobs.
+pub(crate) async fn describe_all(app: &App, jobs: Vec<Job>) -> Vec<JobObject> {
+    let estimates = Estimate::of_all(app, &jobs).await;
+    let each = jobs.into_iter().zip(estimates);
+    each.map(|(job, estimate)| JobObject::new(app, job, estimate))
+        .collect()
+}
+
 /// Answers with a job.
 pub(crate) async fn answer(app: &App, status: u16, job: Job) -> Response {
     let id = job.id;

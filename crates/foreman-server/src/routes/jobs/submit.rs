@@ -98,14 +98,22 @@ async fn many(app: &App, batch: &Batch<'_>, items: Vec<Bytes>) -> Result<Vec<Str
         return Err(ApiError::new(Fault::BadRequest, "nothing was submitted"));
     }
     let accepted = checked.into_iter().map(async |job| accept(app, job?).await);
+    let mut jobs = Vec::new();
     let mut results = Vec::new();
     for result in begun_in_order(accepted).await {
         results.push(match result {
-            Ok(made) => object::text(&object::describe(app, made.job).await),
-            Err(error) => error.body(Shape::Ollama),
+            Ok(made) => {
+                jobs.push(made.job);
+                None
+            }
+            Err(error) => Some(error.body(Shape::Ollama)),
         });
     }
-    Ok(results)
+    let mut jobs = object::describe_all(app, jobs).await.into_iter();
+    let results = results.into_iter();
+    Ok(results
+        .filter_map(|refused| refused.or_else(|| Some(object::text(&jobs.next()?))))
+        .collect())
 }
 
 /// Begins with each future in turn, so that jobs are queued in their order, and waits for all of

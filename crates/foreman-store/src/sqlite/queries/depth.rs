@@ -1,11 +1,13 @@
 //! How many jobs wait, and where one of them stands.
 
-use foreman_job::{Job, JobState, Priority, RunnerKey, Timestamp};
+use std::collections::btree_map::Entry;
+
+use foreman_job::{HeadJob, Job, JobState, Priority, RunnerKey, Timestamp};
 use rusqlite::{Connection, named_params};
 
 use super::heads;
 use crate::depth::{Depths, Group};
-use crate::{Standing, StoreError};
+use crate::{Standing, Standings, StoreError};
 
 const DEPTHS: &str = "\
 SELECT model, runner, priority, caller, count(*)
@@ -20,6 +22,16 @@ FROM jobs
 WHERE state = 'queued' AND retry_at IS NULL
   AND runner = :runner AND priority = :priority AND +seq < :seq
 GROUP BY caller";
+
+/// Counts from the newer end.
+pub(super) const NEWER: &str = "\
+SELECT count(*)
+FROM jobs
+WHERE state = 'queued' AND retry_at IS NULL
+  AND runner = :runner AND priority = :priority AND caller IS :caller AND seq >= :seq";
+
+const ANY_RESTS: &str = "\
+SELECT EXISTS (SELECT 1 FROM jobs WHERE state = 'queued' AND retry_at IS NOT NULL)";
 
 /// Counts the whole queue; done once, when the store is opened.
 pub(in crate::sqlite) fn depths(conn: &Connection) -> Result<Depths, StoreError> {
@@ -51,15 +63,78 @@ pub(in crate::sqlite) fn standing(
     }
     // All from one snapshot.
     let snapshot = conn.unchecked_transaction()?;
-    let mut runners = Vec::new();
-    for runner in heads::runners(&snapshot)? {
-        runners.extend(heads::of_runner(&snapshot, &runner, job.priority, now)?);
-    }
-    runners.sort_unstable_by_key(|head| head.seq);
     Ok(Some(Standing {
         older: older(&snapshot, job)?,
-        runners,
+        runners: runners(&snapshot, job.priority, now)?,
     }))
+}
+
+/// Reads where each of several jobs stands; `depths` is as of a moment before.
+pub(in crate::sqlite) fn standings(
+    conn: &Connection,
+    depths: &Depths,
+    jobs: &[Job],
+    now: Timestamp,
+) -> Result<Standings, StoreError> {
+    // All from one snapshot.
+    let snapshot = conn.unchecked_transaction()?;
+    let mut standings = Standings::default();
+    let any_rests: bool = snapshot
+        .prepare_cached(ANY_RESTS)?
+        .query_row([], |row| row.get(0))?;
+    for job in jobs {
+        if job.progress.state != JobState::Queued || job.progress.retry_at.is_some() {
+            standings.older.push(None);
+            continue;
+        }
+        if let Entry::Vacant(class) = standings.runners.entry(job.priority) {
+            class.insert(runners(&snapshot, job.priority, now)?);
+        }
+        // What rests is counted in the depths, and stands nowhere.
+        let older = if any_rests {
+            older(&snapshot, job)?
+        } else {
+            not_newer(&snapshot, depths, job)?
+        };
+        standings.older.push(Some(older));
+    }
+    Ok(standings)
+}
+
+/// Reads the oldest ready job of a class for each runner, the oldest first.
+fn runners(conn: &Connection, class: Priority, now: Timestamp) -> Result<Vec<HeadJob>, StoreError> {
+    let mut found = Vec::new();
+    for runner in heads::runners(conn)? {
+        found.extend(heads::of_runner(conn, &runner, class, now)?);
+    }
+    found.sort_unstable_by_key(|head| head.seq);
+    Ok(found)
+}
+
+/// Counts the older jobs as all but the newer ones: jobs that are asked about are mostly new.
+fn not_newer(
+    conn: &Connection,
+    depths: &Depths,
+    job: &Job,
+) -> Result<Vec<(Option<String>, u64)>, StoreError> {
+    let mut statement = conn.prepare_cached(NEWER)?;
+    let mut older = Vec::new();
+    for (caller, all) in depths.of_runner(job.priority, &job.runner) {
+        let newer: i64 = statement.query_row(
+            named_params! {
+                ":runner": job.runner.as_str(),
+                ":priority": job.priority.rank(),
+                ":caller": caller,
+                ":seq": job.seq,
+            },
+            |row| row.get(0),
+        )?;
+        let jobs = all.saturating_sub(u64::try_from(newer).unwrap_or_default());
+        if jobs > 0 {
+            older.push((caller.map(str::to_owned), jobs));
+        }
+    }
+    Ok(older)
 }
 
 fn older(conn: &Connection, job: &Job) -> Result<Vec<(Option<String>, u64)>, StoreError> {

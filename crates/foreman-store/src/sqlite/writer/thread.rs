@@ -96,6 +96,10 @@ impl Shared {
         lock(&self.depths).list()
     }
 
+    pub(in crate::sqlite) fn all_depths(&self) -> Depths {
+        lock(&self.depths).clone()
+    }
+
     /// How far commits are durable.
     pub(super) const fn progress(&self) -> &Progress {
         &self.progress
