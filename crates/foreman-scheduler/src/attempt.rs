@@ -273,17 +273,14 @@ impl Dispatch<'_> {
     }
 
     fn publish(&self, head: &AnswerHead, frame: Bytes) -> Result<(), JobFailure> {
-        let spool = &self.live.spool;
-        if !spool.is_open() {
-            spool.open(Opening {
-                head: head.clone(),
-                attempt: self.claimed.job.progress.attempt,
-                queued: self.claimed.job.queued(),
-                failure: None,
-            });
-        }
-        spool.push(frame);
-        self.check_size(spool.size())
+        let opening = || Opening {
+            head: head.clone(),
+            attempt: self.claimed.job.progress.attempt,
+            queued: self.claimed.job.queued(),
+            failure: None,
+        };
+        let size = self.live.spool.push(opening, frame);
+        self.check_size(size)
     }
 
     async fn collect(&self, body: &mut TargetStream) -> Result<Bytes, JobFailure> {

@@ -98,14 +98,19 @@ impl Spool {
         self.changed.notify_waiters();
     }
 
-    /// Publishes a chunk.
-    pub(crate) fn push(&self, chunk: Bytes) {
-        {
-            let mut state = self.lock();
-            state.size = state.size.saturating_add(len(&chunk));
-            state.chunks.push(chunk);
+    /// Publishes a chunk, after the beginning of the answer where that was not published yet;
+    /// returns the number of bytes published so far.
+    pub(crate) fn push(&self, opening: impl FnOnce() -> Opening, chunk: Bytes) -> u64 {
+        let mut state = self.lock();
+        if state.opening.is_none() {
+            state.opening = Some(opening());
         }
+        state.size = state.size.saturating_add(len(&chunk));
+        state.chunks.push(chunk);
+        let size = state.size;
+        drop(state);
         self.changed.notify_waiters();
+        size
     }
 
     /// Publishes the end, with the last chunk where it was held back; the first end counts.
@@ -229,10 +234,11 @@ impl Spool {
     /// The cursor moves only when an item is returned.
     pub(crate) async fn next(&self, cursor: &mut Cursor) -> Item {
         loop {
-            self.ready(cursor).await;
+            // What is there already needs no waiting, and that is most of a quick answer.
             if let Some(item) = self.take(cursor) {
                 return item;
             }
+            self.ready(cursor).await;
         }
     }
 
@@ -285,8 +291,7 @@ mod tests {
     #[tokio::test]
     async fn readers_get_everything_in_order_however_late_they_come() {
         let spool = Spool::default();
-        spool.open(opening());
-        spool.push(Bytes::from_static(b"a"));
+        spool.push(opening, Bytes::from_static(b"a"));
         spool.end(Some(Bytes::from_static(b"b")), Ending::Complete, 0);
 
         let mut cursor = Cursor::default();
@@ -342,8 +347,7 @@ mod tests {
         spool.open(opening());
         spool.take(&mut cursor);
         spool.reset();
-        spool.open(opening());
-        spool.push(Bytes::from_static(b"new"));
+        spool.push(opening, Bytes::from_static(b"new"));
 
         let item = spool.take(&mut cursor);
 
@@ -372,8 +376,7 @@ mod tests {
     #[test]
     fn nothing_of_a_reset_attempt_is_left() {
         let spool = Spool::default();
-        spool.open(opening());
-        spool.push(Bytes::from_static(b"old"));
+        spool.push(opening, Bytes::from_static(b"old"));
         spool.reset();
 
         assert_eq!(spool.take(&mut Cursor::default()), None);

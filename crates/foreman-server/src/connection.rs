@@ -66,6 +66,8 @@ fn builder(config: &ServerConfig) -> http1::Builder {
         .max_buf_size(config.max_head.max(LEAST_BUFFER))
         .max_headers(config.max_headers)
         .half_close(false)
+        // Answers are many small chunks: to put them together costs less than to list them.
+        .writev(false)
         .keep_alive(true);
     builder
 }

@@ -1,11 +1,16 @@
 //! The last line of a native stream.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
-use memchr::memmem;
+use memchr::memmem::Finder;
 use serde::Deserialize;
 
 use crate::endings::{Ending, Usage};
+
+/// Made once: each chunk of each answer is searched.
+static DONE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"done\""));
+static ERROR: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"error\""));
 
 /// What one part of an answer says of its end.
 #[derive(Debug, Default)]
@@ -75,7 +80,7 @@ impl ErrorText {
 
 /// Looks for the end in a part of whole lines.
 pub(super) fn ending(part: &[u8]) -> Found {
-    if !may_be_done(part) && memmem::find(part, b"\"error\"").is_none() {
+    if !may_be_done(part) && ERROR.find(part).is_none() {
         return Found::default();
     }
     // A line should hold one object; what holds more is read as far as it can be.
@@ -104,7 +109,7 @@ pub(super) fn ending(part: &[u8]) -> Found {
 
 /// Tells whether `"done": true` is somewhere, be it inside another value.
 fn may_be_done(part: &[u8]) -> bool {
-    memmem::find_iter(part, b"\"done\"").any(|at| {
+    DONE.find_iter(part).any(|at| {
         let value = part
             .get(at.saturating_add(6)..)
             .unwrap_or_default()

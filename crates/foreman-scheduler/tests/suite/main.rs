@@ -9,6 +9,7 @@
 mod answers;
 mod callers;
 mod clocks;
+mod disk;
 mod endings;
 mod failures;
 mod follow;

@@ -57,12 +57,14 @@ impl PausedClock {
     }
 }
 
-/// A store whose settlements wait for permits.
+/// A store whose settlements wait for permits, and whose disk does.
 pub(crate) struct GatedStore {
     inner: MemoryStore,
     pub(crate) settlements: Semaphore,
     /// Whether the next claim finds its request unreadable.
     pub(crate) unreadable: AtomicBool,
+    /// Taken by what was accepted or settled, before it is durable.
+    pub(crate) disk: Semaphore,
 }
 
 pub(crate) struct Rig {
@@ -90,6 +92,7 @@ impl Rig {
             inner: MemoryStore::new(),
             settlements: Semaphore::new(Semaphore::MAX_PERMITS),
             unreadable: AtomicBool::new(false),
+            disk: Semaphore::new(Semaphore::MAX_PERMITS),
         });
         Self::over(fake, config, store).await
     }
@@ -147,6 +150,13 @@ impl Rig {
 
     pub(crate) async fn job(&self, id: JobId) -> Job {
         self.store.job(id).await.unwrap().unwrap()
+    }
+
+    /// Waits until so many jobs are done as far as the store itself knows.
+    pub(crate) async fn until_done(&self, jobs: u64) {
+        while self.store.counts().done < jobs {
+            settle_down().await;
+        }
     }
 
     /// Returns the prompts in the order in which the target got them.
@@ -253,7 +263,9 @@ impl fmt::Debug for GatedStore {
 #[async_trait]
 impl QueueStore for GatedStore {
     async fn accept(&self, job: NewJob) -> Result<Accepted, StoreError> {
-        self.inner.accept(job).await
+        let accepted = self.inner.accept(job).await;
+        self.disk.acquire().await.unwrap().forget();
+        accepted
     }
 
     async fn claim(&self, request: ClaimRequest) -> Result<Option<Claimed>, StoreError> {
@@ -276,7 +288,9 @@ impl QueueStore for GatedStore {
 
     async fn settle(&self, settlement: Settlement) -> Result<Job, StoreError> {
         self.settlements.acquire().await.unwrap().forget();
-        self.inner.settle(settlement).await
+        let settled = self.inner.settle(settlement).await;
+        self.disk.acquire().await.unwrap().forget();
+        settled
     }
 
     async fn cancel(&self, id: JobId, now: Timestamp) -> Result<Withdrawal, StoreError> {
