@@ -116,6 +116,6 @@ pub use sqlite::{
 pub use store::QueueStore;
 pub use types::{
     Accepted, AnswerHead, Answered, ByCaller, Choose, ClaimRequest, Claimed, Due, Headers,
-    IdempotencyKey, NewJob, Outcome, Purge, Purged, QueueCounts, Recovery, Settlement, Standing,
-    Standings, StoreHealth, StoredAnswer, StoredRequest, Used, Withdrawal,
+    IdempotencyKey, JobList, NewJob, Outcome, Purge, Purged, QueueCounts, Recovery, Settlement,
+    Standing, Standings, StoreHealth, StoredAnswer, StoredRequest, Used, Withdrawal,
 };

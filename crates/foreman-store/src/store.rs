@@ -10,8 +10,8 @@ use foreman_job::{Job, JobId, RunnerKey, Timestamp};
 use tokio::sync::{Notify, watch};
 
 use crate::{
-    Accepted, ClaimRequest, Claimed, Deletion, Depth, Due, JobFilter, LogPage, NewJob, Purge,
-    Purged, QueueCounts, Recovery, RunLog, Settlement, Standing, Standings, StoreError,
+    Accepted, ClaimRequest, Claimed, Deletion, Depth, Due, JobFilter, JobList, LogPage, NewJob,
+    Purge, Purged, QueueCounts, Recovery, RunLog, Settlement, Standing, Standings, StoreError,
     StoreHealth, StoredAnswer, StoredRequest, Withdrawal,
 };
 
@@ -152,12 +152,15 @@ pub trait QueueStore: Send + Sync + fmt::Debug {
 
     /// Lists jobs, the last accepted first: at most `limit`, and those before a place where one is
     /// named.
+    ///
+    /// It looks at a bounded number of jobs, so that what is rare costs no more than what is not;
+    /// the list then tells where to go on.
     async fn list(
         &self,
         filter: JobFilter,
         before: Option<i64>,
         limit: usize,
-    ) -> Result<Vec<Job>, StoreError>;
+    ) -> Result<JobList, StoreError>;
 
     /// Tells whether a ready job waits for this runner.
     async fn has_ready(&self, runner: &RunnerKey) -> Result<bool, StoreError>;

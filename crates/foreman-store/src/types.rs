@@ -142,6 +142,16 @@ pub struct Claimed {
 /// Jobs counted by who asked for them.
 pub type ByCaller = Vec<(Option<String>, u64)>;
 
+/// A part of a list.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct JobList {
+    /// The jobs, the last accepted first.
+    pub jobs: Vec<Job>,
+    /// The place before which the search is to go on, where it has looked at as many jobs as it
+    /// may at once; none where the limit or the end was reached.
+    pub rest: Option<i64>,
+}
+
 /// Where a ready job stands among those of its class.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Standing {

@@ -7,11 +7,11 @@ use bytes::Bytes;
 use foreman_job::lifecycle::Epoch;
 use foreman_job::{Job, JobId, RunnerKey, Timestamp};
 use foreman_store::{
-    Accepted, ClaimRequest, Claimed, Deletion, Depth, Due, JobFilter, LogPage, NewJob, Outcome,
-    Purge, Purged, QueueCounts, QueueStore, Recovery, RunLog, Settlement, Standing, StoreError,
-    StoreHealth, StoredAnswer, StoredRequest, Withdrawal,
+    Accepted, ClaimRequest, Claimed, Deletion, Depth, Due, JobFilter, JobList, LogPage, NewJob,
+    Outcome, Purge, Purged, QueueCounts, QueueStore, Recovery, RunLog, Settlement, Standing,
+    Standings, StoreError, StoreHealth, StoredAnswer, StoredRequest, Withdrawal,
 };
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use super::{Fuse, Point, Step};
 
@@ -130,7 +130,7 @@ impl QueueStore for FusedStore {
         filter: JobFilter,
         before: Option<i64>,
         limit: usize,
-    ) -> Result<Vec<Job>, StoreError> {
+    ) -> Result<JobList, StoreError> {
         self.inner.list(filter, before, limit).await
     }
 
@@ -146,8 +146,16 @@ impl QueueStore for FusedStore {
         self.inner.standing(job, now).await
     }
 
+    async fn standings(&self, jobs: Vec<Job>, now: Timestamp) -> Result<Standings, StoreError> {
+        self.inner.standings(jobs, now).await
+    }
+
     async fn oldest_queued(&self) -> Result<Option<Timestamp>, StoreError> {
         self.inner.oldest_queued().await
+    }
+
+    fn arrivals(&self) -> Arc<Notify> {
+        self.inner.arrivals()
     }
 
     fn counts(&self) -> QueueCounts {

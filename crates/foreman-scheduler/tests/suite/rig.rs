@@ -339,7 +339,7 @@ impl QueueStore for GatedStore {
         filter: JobFilter,
         before: Option<i64>,
         limit: usize,
-    ) -> Result<Vec<Job>, StoreError> {
+    ) -> Result<foreman_store::JobList, StoreError> {
         self.inner.list(filter, before, limit).await
     }
 

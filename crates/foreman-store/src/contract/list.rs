@@ -149,6 +149,7 @@ async fn list(
     before: Option<i64>,
     limit: usize,
 ) -> Vec<JobId> {
-    let jobs = store.list(filter, before, limit).await.expect("reads");
+    let list = store.list(filter, before, limit).await.expect("reads");
+    let jobs = list.jobs;
     jobs.into_iter().map(|job| job.id).collect()
 }

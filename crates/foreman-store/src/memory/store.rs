@@ -11,8 +11,8 @@ use tokio::sync::watch;
 use super::state::State;
 use crate::log::Span;
 use crate::{
-    Accepted, ClaimRequest, Claimed, Deletion, Depth, Due, JobFilter, LogPage, NewJob, Purge,
-    Purged, QueueCounts, QueueStore, Recovery, RunLog, Settlement, Standing, StoreError,
+    Accepted, ClaimRequest, Claimed, Deletion, Depth, Due, JobFilter, JobList, LogPage, NewJob,
+    Purge, Purged, QueueCounts, QueueStore, Recovery, RunLog, Settlement, Standing, StoreError,
     StoreHealth, StoredAnswer, StoredRequest, Withdrawal,
 };
 
@@ -122,8 +122,13 @@ impl QueueStore for MemoryStore {
         filter: JobFilter,
         before: Option<i64>,
         limit: usize,
-    ) -> Result<Vec<Job>, StoreError> {
-        self.with(|state| Ok(state.list(&filter, before, limit)))
+    ) -> Result<JobList, StoreError> {
+        self.with(|state| {
+            Ok(JobList {
+                jobs: state.list(&filter, before, limit),
+                rest: None,
+            })
+        })
     }
 
     async fn has_ready(&self, runner: &RunnerKey) -> Result<bool, StoreError> {

@@ -16,9 +16,9 @@ use super::writer::{Durability, Load, WriteLane};
 use super::{OpenError, SqliteConfig, StoreStats, open, queries, rows};
 use crate::log::Span;
 use crate::{
-    Accepted, ClaimRequest, Claimed, Deletion, Depth, Due, JobFilter, LogPage, NewJob, Outcome,
-    Purge, Purged, QueueCounts, QueueStore, Recovery, RunLog, Settlement, Standing, Standings,
-    StoreError, StoreHealth, StoredAnswer, StoredRequest, Withdrawal,
+    Accepted, ClaimRequest, Claimed, Deletion, Depth, Due, JobFilter, JobList, LogPage, NewJob,
+    Outcome, Purge, Purged, QueueCounts, QueueStore, Recovery, RunLog, Settlement, Standing,
+    Standings, StoreError, StoreHealth, StoredAnswer, StoredRequest, Withdrawal,
 };
 
 const ORDERED: Load = Load {
@@ -217,7 +217,7 @@ impl QueueStore for SqliteStore {
         filter: JobFilter,
         before: Option<i64>,
         limit: usize,
-    ) -> Result<Vec<Job>, StoreError> {
+    ) -> Result<JobList, StoreError> {
         self.read(move |conn| queries::list(conn, &filter, before, limit))
             .await
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use foreman_job::{Endpoint, Job, JobState};
 use foreman_ollama::ModelName;
-use foreman_store::{JobFilter, ModelFilter};
+use foreman_store::{JobFilter, JobList, ModelFilter};
 use serde::Serialize;
 
 use super::cursor::{self, Cursor};
@@ -54,13 +54,16 @@ pub(super) async fn answer(call: &Call) -> Result<Response, ApiError> {
     let turn = call.app.lists.acquire().await;
     // One more than wanted tells whether there is another page.
     let found = store.list(filter, before, limit.saturating_add(1)).await;
-    let mut found: Vec<Job> = found.map_err(|error| ApiError::store(&error))?;
+    let JobList { jobs, rest } = found.map_err(|error| ApiError::store(&error))?;
     drop(turn);
+    let mut found: Vec<Job> = jobs;
     let has_more = found.len() > limit;
     found.truncate(limit);
     let last = found.last().filter(|_| has_more);
-    let next = last.map(|job| Cursor {
-        before: job.seq,
+    // A search that was not brought to its end goes on where it stopped.
+    let next = last.map(|job| job.seq).or(rest);
+    let next = next.map(|before| Cursor {
+        before,
         filter: mark,
     });
     let jobs = object::describe_all(&call.app, found).await;

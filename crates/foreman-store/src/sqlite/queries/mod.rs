@@ -26,7 +26,7 @@ pub(super) use read::{answer, counts, events, has_ready, oldest_queued, request,
 
 /// The statements whose cost must not depend on the length of the queue, with their indexes.
 #[cfg(test)]
-pub(super) fn probes() -> [(&'static str, &'static str, &'static str); 19] {
+pub(super) fn probes() -> [(&'static str, &'static str, &'static str); 21] {
     [
         ("oldest", heads::OLDEST, "jobs_ready_oldest"),
         ("class", heads::OF_CLASS, "jobs_ready_oldest (priority=?)"),
@@ -55,6 +55,12 @@ pub(super) fn probes() -> [(&'static str, &'static str, &'static str); 19] {
             depth::OLDER,
             "COVERING INDEX jobs_ready_runner_caller (runner=? AND priority=?)",
         ),
+        (
+            "page",
+            list::PAGE,
+            "INTEGER PRIMARY KEY (rowid>? AND rowid<?)",
+        ),
+        ("floor", list::FLOOR, "(rowid<?)"),
         ("slot", claim::SLOT, "jobs_one_per_slot (slot=?)"),
         ("has ready", read::HAS_READY, "jobs_ready_runner"),
         ("oldest queued", read::OLDEST_QUEUED, "jobs_waiting"),
