@@ -28,6 +28,8 @@
 //! | `stub:pace=5ms` | has 5 ms between its tokens |
 //! | `stub:first=1s` | begins after a second, with the slot taken |
 //! | `stub:toolcall`, `stub:toolcall={"city":"Paris"}` | calls the first tool offered |
+//! | `stub:nothoughts` | comes without thoughts, though the model can think |
+//! | `stub:nologprobs` | comes without log probabilities, though they are asked for |
 //! | `stub:nodone` | ends without its last event |
 //! | `stub:error-mid` | breaks after two tokens: the runner dies |
 //! | `stub:error400`, `stub:error500` | is an error of the runner |

@@ -113,6 +113,10 @@ fn check_before_model(api: Api, draft: &Draft) -> Result<(), Rejection> {
         Api::V1ChatCompletions if !draft.content.has_messages => {
             refuse("[] is too short - 'messages'")
         }
+        Api::V1Embeddings if !is_encoding(&draft.encoding_format) => refuse(&format!(
+            "Invalid value for 'encoding_format' = {}. Supported values: ['float', 'base64'].",
+            draft.encoding_format
+        )),
         Api::V1Embeddings if matches!(draft.content.input, Input::Absent | Input::EmptyList) => {
             refuse("invalid input")
         }
@@ -132,6 +136,11 @@ fn check_before_model(api: Api, draft: &Draft) -> Result<(), Rejection> {
         | Api::V1Messages
         | Api::V1AudioTranscriptions => Ok(()),
     }
+}
+
+fn is_encoding(format: &str) -> bool {
+    let known = ["", "float", "base64"];
+    known.iter().any(|it| format.eq_ignore_ascii_case(it))
 }
 
 fn bad_name(api: Api, draft: &Draft, error: &NameError) -> Rejection {

@@ -25,6 +25,7 @@ pub(super) struct Draft {
     pub(super) content: Content,
     pub(super) raw: RawMode,
     pub(super) demands: Demands,
+    pub(super) encoding_format: String,
     /// Index of the closing brace.
     pub(super) end: usize,
     faults: Faults,
@@ -185,6 +186,7 @@ impl Draft {
                     self.keep(type_error(api, spec, &given, spec.go.name()));
                 }
             }
+            (GoType::Float(_), Kind::Number) => {}
             (GoType::List(_), Kind::Array) => {
                 let given = !is_empty_list(value.raw);
                 if spec.field == Field::Context {
@@ -198,6 +200,7 @@ impl Draft {
                 | GoType::Bool
                 | GoType::OptionalBool
                 | GoType::Int
+                | GoType::Float(_)
                 | GoType::List(_)
                 | GoType::Map,
                 kind,
@@ -222,6 +225,7 @@ impl Draft {
             | Field::Model
             | Field::Prompt
             | Field::Suffix
+            | Field::EncodingFormat
             | Field::TopLogprobs
             | Field::MaxTokens
             | Field::Raw
@@ -268,6 +272,8 @@ impl Draft {
             self.content.has_prompt = given;
         } else if field == Field::Suffix {
             self.demands.insert = given;
+        } else if field == Field::EncodingFormat {
+            self.encoding_format = value.text();
         } else if matches!(field, Field::System | Field::Template) {
             self.raw.exclude(field, given);
         }

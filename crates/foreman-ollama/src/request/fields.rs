@@ -23,6 +23,7 @@ pub(super) enum Field {
     Context,
     Tools,
     Suffix,
+    EncodingFormat,
     /// Only its type is checked.
     Other,
 }
@@ -35,6 +36,8 @@ pub(super) enum GoType {
     /// A bool that knows whether it was given.
     OptionalBool,
     Int,
+    /// A number of this type.
+    Float(&'static str),
     List(&'static str),
     Map,
     /// Checks itself, or takes anything.
@@ -48,7 +51,7 @@ impl GoType {
             Self::Text => "string",
             Self::Bool | Self::OptionalBool => "bool",
             Self::Int => "int",
-            Self::List(name) => name,
+            Self::Float(name) | Self::List(name) => name,
             Self::Map => "map[string]interface {}",
             Self::Any => "interface {}",
         }
@@ -66,6 +69,9 @@ pub(super) struct Spec {
 const fn spec(name: &'static str, field: Field, go: GoType) -> Spec {
     Spec { name, field, go }
 }
+
+const DOUBLE: GoType = GoType::Float("float64");
+const SINGLE: GoType = GoType::Float("float32");
 
 const CHAT: &[Spec] = &[
     spec("model", Field::Model, GoType::Text),
@@ -128,21 +134,44 @@ const V1_CHAT: &[Spec] = &[
         GoType::List("[]openai.Message"),
     ),
     spec("stream", Field::Stream, GoType::Bool),
+    spec("max_tokens", Field::Other, GoType::Int),
+    spec("seed", Field::Other, GoType::Int),
+    spec("temperature", Field::Other, DOUBLE),
+    spec("frequency_penalty", Field::Other, DOUBLE),
+    spec("presence_penalty", Field::Other, DOUBLE),
+    spec("top_p", Field::Other, DOUBLE),
+    spec("reasoning_effort", Field::Other, GoType::Text),
+    spec("logprobs", Field::Other, GoType::Bool),
+    spec("top_logprobs", Field::Other, GoType::Int),
 ];
 
 const V1_COMPLETIONS: &[Spec] = &[
     spec("model", Field::Model, GoType::Text),
     spec("prompt", Field::Prompt, GoType::Text),
+    spec("suffix", Field::Other, GoType::Text),
     spec("stream", Field::Stream, GoType::Bool),
+    spec("max_tokens", Field::Other, GoType::Int),
+    spec("seed", Field::Other, GoType::Int),
+    spec("temperature", Field::Other, SINGLE),
+    spec("frequency_penalty", Field::Other, SINGLE),
+    spec("presence_penalty", Field::Other, SINGLE),
+    spec("top_p", Field::Other, SINGLE),
+    spec("logprobs", Field::Other, GoType::Int),
 ];
 
 const V1_EMBEDDINGS: &[Spec] = &[
     spec("model", Field::Model, GoType::Text),
     spec("input", Field::Input, GoType::Any),
+    spec("dimensions", Field::Other, GoType::Int),
+    spec("encoding_format", Field::EncodingFormat, GoType::Text),
 ];
 
 const V1_RESPONSES: &[Spec] = &[
     spec("model", Field::Model, GoType::Text),
+    spec("instructions", Field::Other, GoType::Text),
+    spec("max_output_tokens", Field::Other, GoType::Int),
+    spec("temperature", Field::Other, DOUBLE),
+    spec("top_p", Field::Other, DOUBLE),
     spec("stream", Field::Stream, GoType::OptionalBool),
 ];
 
@@ -155,6 +184,9 @@ const V1_MESSAGES: &[Spec] = &[
         GoType::List("[]anthropic.MessageParam"),
     ),
     spec("stream", Field::Stream, GoType::Bool),
+    spec("temperature", Field::Other, DOUBLE),
+    spec("top_p", Field::Other, DOUBLE),
+    spec("top_k", Field::Other, GoType::Int),
 ];
 
 /// Finds the field of a key, in any case, as Go does.

@@ -94,3 +94,20 @@ pub(super) fn in_chunks() -> Vec<Case> {
     });
     cases.collect()
 }
+
+/// Bodies nested as deep as Go reads them, counted with the object around.
+pub(super) fn nested() -> Vec<Case> {
+    let lists = |levels: usize| "[".repeat(levels) + &"]".repeat(levels);
+    let objects = |levels: usize| "{\"a\":".repeat(levels) + "1" + &"}".repeat(levels);
+    let paths = ["/api/chat", "/v1/chat/completions", "/api/show"];
+    let values = [lists(9_999), objects(9_999), lists(500)];
+    let all = paths.iter().flat_map(|path| {
+        values.iter().map(move |value| {
+            let body = format!(
+                r#"{{"model":"fakeA","x":{value},"messages":[{{"role":"user","content":"deep"}}]}}"#
+            );
+            Case::new(&format!("POST {path}"), body.as_bytes())
+        })
+    });
+    all.collect()
+}

@@ -58,5 +58,6 @@ pub(super) fn all() -> Vec<Case> {
     let rows = tables.into_iter().flatten();
     rows.map(|(head, body)| Case::new(head, body.as_bytes()))
         .chain(direct::in_chunks())
+        .chain(direct::nested())
         .collect()
 }
