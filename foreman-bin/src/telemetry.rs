@@ -137,6 +137,8 @@ where
         .map_err(|error| TelemetryError::Filter(filter.0.clone(), error))?;
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        // It would complain on standard error, and panic where that is what cannot be written.
+        .log_internal_errors(false)
         .with_writer(writer);
     Ok(if format.is_human(screen) {
         let colour = screen == Screen::Colour;

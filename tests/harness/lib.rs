@@ -7,6 +7,7 @@
 )]
 
 mod books;
+mod crowd;
 mod disk;
 mod exchange;
 mod process;
@@ -14,6 +15,7 @@ mod setup;
 mod wait;
 
 pub use books::{Books, Row};
+pub use crowd::{Left, Waited, leave_at_once, wait_in_line};
 pub use disk::Disk;
 pub use exchange::{Exchange, Head, Reply, request};
 pub use process::{Builder, Foreman, Log};

@@ -1,7 +1,9 @@
 //! Callers that leave, or read slowly, or not at all.
 
 use foreman_stub::{End, Hold};
-use foreman_tests::{Exchange, Pair, chat, chat_stream, eventually, stub};
+use foreman_tests::{
+    Exchange, Pair, chat, chat_stream, eventually, leave_at_once, stub, wait_in_line,
+};
 
 use crate::{A, content, foreman};
 
@@ -130,4 +132,22 @@ async fn twenty_callers_at_once_get_their_own_answers() {
             .collect();
         assert_eq!(text, format!("echo: caller {n}."));
     }
+}
+
+#[tokio::test]
+async fn five_hundred_callers_wait_in_one_line_and_are_answered_in_its_order() {
+    let Pair { stub, foreman } = Pair::start(stub(), foreman()).await;
+
+    let waited = wait_in_line(&stub, &foreman, 500).await;
+
+    assert_eq!((waited.answered, waited.in_order), (500, true));
+}
+
+#[tokio::test]
+async fn five_hundred_callers_that_leave_at_once_leave_nothing_behind() {
+    let Pair { stub, foreman } = Pair::start(stub(), foreman()).await;
+
+    let left = leave_at_once(&stub, &foreman, 500).await;
+
+    assert_eq!((left.cancelled, left.reached), (500, 0));
 }

@@ -148,8 +148,8 @@ async fn a_hundred_that_wait_are_told_and_run_after_the_restart() {
 #[tokio::test]
 async fn a_hangup_and_an_output_that_nobody_reads_end_nothing() {
     let stub = stub().start().await.unwrap();
-    let mut command = foreman().target(&stub.url()).command();
-    let mut child = command.arg("serve").spawn().unwrap();
+    let foreman = foreman().target(&stub.url());
+    let mut child = foreman.command().arg("serve").spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let url = loop {
         let line = lines.next_line().await.unwrap().unwrap();

@@ -9,8 +9,11 @@ use foreman_ollama::{ErrorKind, FakeReply};
 use foreman_scheduler::{BreakerStatus, First};
 use http::StatusCode;
 use serde_json::json;
+use tokio::task::JoinSet;
 
 use crate::rig::*;
+
+const MINUTE: Duration = Duration::from_mins(1);
 
 /// Makes a target that fails in one way until it is told to be up.
 fn away(rig: &Rig, kind: ErrorKind) -> Arc<AtomicBool> {
@@ -30,15 +33,15 @@ fn away(rig: &Rig, kind: ErrorKind) -> Arc<AtomicBool> {
     up
 }
 
-/// Submits jobs to a target that is away for a minute; returns the attempts that they spent.
-async fn spent_in_an_outage(kind: ErrorKind) -> u32 {
+/// Submits jobs to a target that is away; returns the attempts that they spent.
+async fn spent_in_an_outage(kind: ErrorKind, length: Duration) -> u32 {
     let rig = Rig::start().await;
     let up = away(&rig, kind);
     let mut tickets = Vec::new();
     for n in 0..50 {
         tickets.push(rig.submit(chat("a", &format!("{n}"))).await);
     }
-    tokio::time::sleep(Duration::from_mins(1)).await;
+    tokio::time::sleep(length).await;
     assert!(matches!(
         rig.handle.status().breaker,
         BreakerStatus::Open { .. }
@@ -59,13 +62,50 @@ async fn spent_in_an_outage(kind: ErrorKind) -> u32 {
 
 #[tokio::test(start_paused = true)]
 async fn a_refused_connection_is_met_by_one_attempt_of_one_job() {
-    assert_eq!(spent_in_an_outage(ErrorKind::Refused).await, 1);
+    assert_eq!(spent_in_an_outage(ErrorKind::Refused, MINUTE).await, 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_outage_that_looks_like_a_failing_job_is_met_by_one_attempt_too() {
-    assert_eq!(spent_in_an_outage(ErrorKind::ClosedBeforeHead).await, 1);
-    assert_eq!(spent_in_an_outage(ErrorKind::FirstByteTimeout).await, 1);
+    assert_eq!(
+        spent_in_an_outage(ErrorKind::ClosedBeforeHead, MINUTE).await,
+        1
+    );
+    assert_eq!(
+        spent_in_an_outage(ErrorKind::FirstByteTimeout, MINUTE).await,
+        1
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_of_seconds_and_one_of_ten_minutes_cost_nobody_an_answer() {
+    for length in [Duration::from_secs(5), Duration::from_mins(10)] {
+        assert_eq!(spent_in_an_outage(ErrorKind::Refused, length).await, 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_target_that_comes_and_goes_every_second_answers_everybody() {
+    let rig = Rig::start().await;
+    let up = away(&rig, ErrorKind::Refused);
+    let mut flapping = JoinSet::new();
+    flapping.spawn(async move {
+        for _ in 0..60 {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            up.fetch_xor(true, Ordering::Relaxed);
+        }
+        up.store(true, Ordering::Relaxed);
+    });
+    let mut spent = 0;
+    for n in 0..100 {
+        let ticket = rig.submit(chat("a", &format!("{n}"))).await;
+        tokio::time::sleep(Duration::from_millis(600)).await;
+        let id = ticket.id();
+        text(ticket).await;
+        spent += rig.job(id).await.progress.attempt;
+    }
+
+    assert!((1..=30).contains(&spent), "{spent}");
 }
 
 #[tokio::test(start_paused = true)]

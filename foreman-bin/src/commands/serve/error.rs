@@ -47,9 +47,6 @@ pub enum ServeError {
     /// Signals cannot be listened for.
     #[error("listen for signals")]
     Signals(#[source] io::Error),
-    /// Nothing can be written to standard output.
-    #[error("write to standard output")]
-    Output(#[source] io::Error),
     /// The scheduler cannot go on.
     #[error("run jobs")]
     Scheduler(#[source] SchedulerError),
@@ -83,7 +80,6 @@ impl ServeError {
             | Self::Target(_)
             | Self::Listen { .. }
             | Self::Recover(_)
-            | Self::Output(_)
             | Self::Close(_) => Exit::Failed,
             Self::Telemetry(_)
             | Self::Runtime(_)

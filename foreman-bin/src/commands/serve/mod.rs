@@ -103,8 +103,13 @@ async fn run(
             Target::Ollama
         },
     };
-    greeting.write(out).map_err(ServeError::Output)?;
-    let served = work(layers, listener, settings.shutdown_grace, shutdown).await;
+    // Whoever knows that foreman listens may ask it to end.
+    let signals = Signals::listen().map_err(ServeError::Signals)?;
+    if let Err(error) = greeting.write(out) {
+        // Whoever was to read it has seen enough, or never looked.
+        warn!(%error, "standard output takes no greeting");
+    }
+    let served = work(layers, listener, signals, settings.shutdown_grace, shutdown).await;
     if let Some(stub) = stub {
         stub.shutdown().await;
     }
@@ -115,6 +120,7 @@ async fn run(
 async fn work(
     layers: Layers,
     listener: TcpListener,
+    mut signals: Signals,
     grace: Duration,
     shutdown: Shutdown,
 ) -> Result<(), ServeError> {
@@ -125,7 +131,6 @@ async fn work(
         mut polling,
         ..
     } = layers;
-    let mut signals = Signals::listen().map_err(ServeError::Signals)?;
     // The server outlives the scheduler: callers are to hear what became of their jobs.
     let last = Shutdown {
         drain: shutdown.drain.clone(),
