@@ -19,7 +19,11 @@ fuzz_target!(|input: (u8, Vec<u8>, Vec<u8>)| {
     };
     let whole = judged(api, framing, vec![answer.clone()]);
     let pieces = judged(api, framing, cut(&answer, &cuts));
-    let bytes = judged(api, framing, answer.iter().map(|byte| vec![*byte]).collect());
+    let bytes = judged(
+        api,
+        framing,
+        answer.iter().map(|byte| vec![*byte]).collect(),
+    );
 
     assert_eq!(whole.0, answer);
     assert_eq!(pieces, whole);

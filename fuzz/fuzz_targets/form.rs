@@ -6,7 +6,10 @@ use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: (&str, &[u8])| {
     let (boundary, body) = input;
-    for kind in [boundary.to_owned(), format!("multipart/form-data; boundary={boundary}")] {
+    for kind in [
+        boundary.to_owned(),
+        format!("multipart/form-data; boundary={boundary}"),
+    ] {
         match scan_form(Some(&kind), body) {
             Ok(head) => {
                 assert!(!head.model.is_empty());

@@ -28,10 +28,16 @@ fuzz_target!(|input: (u8, &[u8])| {
             let key = asked.key.unwrap_or_else(|| "k".to_owned());
             assert!((1..=255).contains(&key.len()) && !key.contains(|c: char| c.is_control()));
             assert!(asked.expires_in.is_none_or(|it| !it.is_zero()));
-            assert!(asked.heartbeat.is_none_or(|it| it >= Duration::from_secs(1)));
+            assert!(
+                asked
+                    .heartbeat
+                    .is_none_or(|it| it >= Duration::from_secs(1))
+            );
         }
     }
-    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return;
+    };
     let _duration = fuzz::duration(text);
     let _value = fuzz::query(text, "after");
     if let Some(written) = fuzz::cursor(text) {
@@ -41,9 +47,15 @@ fuzz_target!(|input: (u8, &[u8])| {
         let path = text.split('?').next().unwrap_or_default();
         if let Some(location) = fuzz::redirect(&Method::GET, path) {
             // Who follows arrives, on this server, and no header is added on the way.
-            assert!(location.starts_with('/') && !location.starts_with("//"), "{location}");
+            assert!(
+                location.starts_with('/') && !location.starts_with("//"),
+                "{location}"
+            );
             assert!(HeaderValue::from_str(&location).is_ok(), "{location}");
-            assert_eq!(fuzz::redirect(&Method::GET, &location), None, "{location}");
+            // A slash at the end may cost a second step.
+            let next = fuzz::redirect(&Method::GET, &location);
+            let last = next.and_then(|next| fuzz::redirect(&Method::GET, &next));
+            assert_eq!(last, None, "{location}");
         }
     }
 });

@@ -21,7 +21,10 @@ fuzz_target!(|body: &[u8]| {
     let array = fuzz::array(&body, MOST);
     let whole = serde_json::from_slice::<Vec<&RawValue>>(&body).ok();
     let expected = whole.filter(|items| items.len() <= MOST);
-    assert_eq!(array.as_ref().map(Vec::len), expected.as_ref().map(Vec::len));
+    assert_eq!(
+        array.as_ref().map(Vec::len),
+        expected.as_ref().map(Vec::len)
+    );
     for (found, expected) in array.iter().flatten().zip(expected.iter().flatten()) {
         assert_eq!(found, expected.get().as_bytes());
     }

@@ -16,9 +16,17 @@ fuzz_target!(|text: &str| {
     }
     let body = serde_json::json!({"model": text}).to_string();
     let stub = read_chat(body.as_bytes());
-    assert_eq!(ours.is_ok(), stub.is_ok(), "foreman {ours:?}, the stub {stub:?}");
+    assert_eq!(
+        ours.is_ok(),
+        stub.is_ok(),
+        "foreman {ours:?}, the stub {stub:?}"
+    );
     if let (Ok(ours), Ok(stub)) = (&ours, &stub) {
         assert_eq!(ours.source() == Source::Cloud, stub.name.is_none());
-        assert!(stub.name.as_deref().is_none_or(|name| name == ours.canonical()));
+        assert!(
+            stub.name
+                .as_deref()
+                .is_none_or(|name| name == ours.canonical())
+        );
     }
 });

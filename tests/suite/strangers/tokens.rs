@@ -3,12 +3,15 @@
 use super::attack::Attack;
 
 pub(super) fn attacks() -> Vec<Attack> {
+    [wrong(), pages()].concat()
+}
+
+fn wrong() -> Vec<Attack> {
     let with = |name, lines: &str| {
         let head = format!("GET /api/tags HTTP/1.1\r\nHost: localhost\r\n{lines}\r\n");
         Attack::new(name, head, &[401]).without("llama")
     };
     let long = format!("Authorization: Bearer {}\r\n", "t".repeat(50_000));
-    let chat = b"POST /api/chat HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1073741824\r\n\r\n{";
     vec![
         with("no token", ""),
         with("an empty token", "Authorization: Bearer \r\n"),
@@ -46,6 +49,13 @@ pub(super) fn attacks() -> Vec<Attack> {
             "what a proxy would say",
             "X-Forwarded-User: ann\r\nX-Forwarded-For: 127.0.0.1\r\n",
         ),
+    ]
+}
+
+/// Pages that are not for everybody.
+fn pages() -> Vec<Attack> {
+    let chat = b"POST /api/chat HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1073741824\r\n\r\n{";
+    vec![
         Attack::get(
             "a token in the address",
             "/api/tags?token=token-of-ann&key=token-of-ann",

@@ -221,6 +221,11 @@ impl Caller {
         self.stream.write_all(bytes).await.is_ok()
     }
 
+    /// Sends nothing more, and would still read.
+    pub(crate) async fn close_half(&mut self) {
+        self.stream.shutdown().await.expect("closes");
+    }
+
     /// Tells whether the server has sent something, or closed the connection.
     pub(crate) async fn has_news(&mut self) -> bool {
         let mut byte = [0];

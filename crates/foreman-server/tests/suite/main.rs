@@ -1,5 +1,6 @@
 //! The server as its callers see it: raw HTTP against a stub target.
 
+mod bounds;
 mod caps;
 mod endings;
 mod front;

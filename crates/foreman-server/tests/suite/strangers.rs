@@ -1,12 +1,11 @@
-//! Limits towards callers that nobody knows.
+//! Limits towards callers that nobody knows: time, heads, connections.
 
 use std::time::Duration;
 
-use foreman_job::Priority;
-use foreman_server::{Rate, ServerConfig, TokenEntry};
+use foreman_server::ServerConfig;
 use foreman_stub::{Hold, Stub};
 
-use crate::harness::{Caller, Front, chat, until};
+use crate::harness::{Caller, Front, chat};
 
 const SOON: Duration = Duration::from_millis(50);
 const LATE: Duration = Duration::from_hours(1);
@@ -182,145 +181,6 @@ async fn when_all_connections_are_taken_foremans_own_pages_still_answer() {
 }
 
 #[tokio::test]
-async fn bodies_that_are_read_at_once_are_bounded_together() {
-    let front = front(ServerConfig {
-        body_memory: 200_000,
-        ..ServerConfig::default()
-    })
-    .await;
-    let large = chat(&"x".repeat(150_000));
-    let mut slow = front.caller().await;
-    let head = format!(
-        "POST /api/chat HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n",
-        large.len()
-    );
-    let (most, rest) = large.split_at(140_000);
-    slow.send_raw(format!("{head}{most}").as_bytes()).await;
-
-    let mut refused = front.post("/api/chat", &large).await;
-    while refused.status == 200 {
-        // The first one's bytes were not all read yet.
-        refused = front.post("/api/chat", &large).await;
-    }
-    let small = front.post("/api/chat", &chat("small")).await;
-    slow.send_raw(rest.as_bytes()).await;
-
-    assert_eq!(refused.status, 503);
-    assert_eq!(
-        refused.header("x-foreman-error-code"),
-        Some("too_many_bodies")
-    );
-    assert_eq!((small.status, slow.reply().await.status), (200, 200));
-    let mut after = front.post("/api/chat", &large).await;
-    while after.status == 503 {
-        after = front.post("/api/chat", &large).await;
-    }
-    assert_eq!(after.status, 200);
-}
-
-#[tokio::test]
-async fn a_caller_may_follow_so_many_jobs_at_once_and_no_more() {
-    let front = front(ServerConfig {
-        max_watching: 2,
-        ..ServerConfig::default()
-    })
-    .await;
-    let gate = front.stub.hold(Hold::before_first_token());
-    let body = format!(r#"{{"endpoint":"/api/chat","request":{}}}"#, chat("one"));
-    let made = front.post("/foreman/v1/jobs", &body).await;
-    let id = made.json()["id"].as_str().unwrap().to_owned();
-    let job = format!("/foreman/v1/jobs/{id}");
-    gate.reached().await;
-    let mut events = front.caller().await;
-    events.send("GET /foreman/v1/events", "").await;
-    assert_eq!(events.head().await.0, 200);
-    let mut follower = front.caller().await;
-    let follow = format!("GET {job}/stream?follow=true");
-    follower.send(&follow, "").await;
-    assert_eq!(follower.head().await.0, 200);
-
-    let mut refused = Vec::new();
-    for path in [
-        "/foreman/v1/events".to_owned(),
-        format!("{job}/stream"),
-        format!("{job}?wait=1h"),
-        format!("{job}/output?wait=1h"),
-    ] {
-        refused.push(front.get(&path).await.status);
-    }
-    let looked = front.get(&job).await;
-    drop(events);
-
-    assert_eq!(refused, [429, 429, 429, 429]);
-    assert_eq!(looked.status, 200);
-    let waiting = format!("{job}?wait=1ms");
-    while front.get(&waiting).await.status == 429 {}
-    gate.release();
-}
-
-#[tokio::test]
-async fn a_callers_requests_are_bounded_in_a_time_and_those_of_others_are_not() {
-    let hour = Duration::from_hours(1);
-    let ann = TokenEntry::new("ann", "token-of-ann", Priority::High);
-    let front = front(ServerConfig {
-        tokens: vec![
-            ann.with_rate(Some(Rate {
-                times: 4,
-                per: hour,
-            })),
-            TokenEntry::new("bob", "token-of-bob", Priority::High),
-        ],
-        ..ServerConfig::default()
-    })
-    .await;
-    let ask = async |path: &str, name: &str| {
-        let head = format!("GET {path}\nAuthorization: Bearer token-of-{name}");
-        front.ask(&head, "").await
-    };
-    let job = format!(r#"{{"endpoint":"/api/chat","request":{}}}"#, chat("one"));
-    let batch = "POST /foreman/v1/jobs\nAuthorization: Bearer token-of-ann";
-
-    let first = ask("/api/version", "ann").await.status;
-    let many = front
-        .ask(batch, &format!("[{job},{job},{job},{job}]"))
-        .await;
-    let refused = ask("/api/version", "ann").await;
-    let own = ask("/foreman/v1/queue", "ann").await.status;
-    let other = ask("/api/version", "bob").await.status;
-
-    assert_eq!((first, many.status, own, other), (200, 202, 200, 200));
-    assert_eq!(refused.status, 429);
-    assert_eq!(refused.header("x-foreman-error-code"), Some("rate_limited"));
-    // Five of four times an hour were taken: two must be earned again.
-    let wait: u64 = refused.header("retry-after").unwrap().parse().unwrap();
-    assert!((1_790..=1_800).contains(&wait), "{wait}");
-}
-
-#[tokio::test]
-async fn so_many_jobs_may_be_submitted_at_once_and_no_more() {
-    let front = front(ServerConfig {
-        max_batch: 2,
-        ..ServerConfig::default()
-    })
-    .await;
-    let job = format!(r#"{{"endpoint":"/api/chat","request":{}}}"#, chat("one"));
-    let lines = "POST /foreman/v1/jobs\nContent-Type: application/x-ndjson";
-
-    let fits = front
-        .post("/foreman/v1/jobs", &format!("[{job},{job}]"))
-        .await;
-    let array = front
-        .post("/foreman/v1/jobs", &format!("[{job},{job},{job}]"))
-        .await;
-    let ndjson = front.ask(lines, &format!("{job}\n{job}\n{job}")).await;
-
-    assert_eq!((fits.status, array.status, ndjson.status), (202, 413, 413));
-    until(|| front.scheduler.store().counts().queued == 0).await;
-    let listed = front.get("/foreman/v1/jobs").await.json();
-    assert_eq!(listed["jobs"].as_array().unwrap().len(), 2);
-}
-
-#[tokio::test]
 async fn a_connection_is_closed_after_a_body_without_announced_length() {
     let front = front(ServerConfig::default()).await;
     let mut caller = front.caller().await;
@@ -362,30 +222,44 @@ async fn a_request_has_exactly_one_host() {
 }
 
 #[tokio::test]
-async fn names_that_are_made_up_do_not_fill_the_list_of_what_is_paused() {
-    let front = front(ServerConfig::default()).await;
-    let pause = async |name: &str| {
-        let body = format!(r#"{{"model":"{name}"}}"#);
-        front.post("/foreman/v1/queue/pause", &body).await.status
-    };
-    for number in 0..1000 {
-        assert_eq!(pause(&format!("m{number}")).await, 200);
-    }
+async fn a_caller_that_closes_its_sending_half_counts_as_gone() {
+    let front = Front::start().await;
+    let gate = front.stub.hold(Hold::before_first_token());
+    let mut running = front.caller().await;
+    running.send("POST /api/chat", &chat("running")).await;
+    gate.reached().await;
+    let mut gone = front.caller().await;
+    gone.send("POST /api/chat", &chat("gone")).await;
+    front.until_queued(1).await;
 
-    assert_eq!(pause("one-more").await, 400);
-    assert_eq!(pause("m7").await, 200);
-    assert_eq!(front.post("/foreman/v1/queue/pause", "").await.status, 200);
+    gone.close_half().await;
+
+    front.until_queued(0).await;
+    assert_eq!(closed(gone).await, "");
+    gate.release();
+    assert_eq!(running.reply().await.status, 200);
+    assert_eq!(front.stub.record().on("/api/chat").count(), 1);
 }
 
 #[tokio::test]
-async fn space_around_the_name_of_a_model_is_not_kept() {
-    let front = front(ServerConfig::default()).await;
-    let name = format!("llama3.2:1b{}", " ".repeat(100_000));
-    let body = chat("hi").replace("llama3.2:1b", &format!("\\n{name}"));
+async fn two_chats_on_one_connection_are_answered_in_their_order() {
+    let front = Front::start().await;
+    let request = |text: &str| {
+        let body = chat(text);
+        let length = body.len();
+        format!(
+            "POST /api/chat HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n{body}"
+        )
+    };
+    let mut caller = front.caller().await;
 
-    let reply = front.post("/api/chat", &body).await;
-    let listed = front.get("/foreman/v1/jobs").await.json();
+    let both = format!("{}{}", request("one"), request("two"));
+    caller.send_raw(both.as_bytes()).await;
+    let (first, second) = (caller.reply().await, caller.reply().await);
 
-    assert_eq!(reply.status, 200);
-    assert_eq!(listed["jobs"][0]["model"], "llama3.2:1b");
+    assert_eq!((first.status, second.status), (200, 200));
+    assert!(first.text().contains("one") && second.text().contains("two"));
+    let record = front.stub.record();
+    let asked: Vec<String> = record.on("/api/chat").map(|it| it.body_text()).collect();
+    assert!(asked[0].contains("one") && asked[1].contains("two"));
 }

@@ -144,27 +144,34 @@ impl Reference {
         }
         let (base, source) = strip(text);
         if source != Source::Unspecified {
-            let (_, second) = strip(base);
-            if second != Source::Unspecified && second != source {
+            // Also where both say the same.
+            let (_, second) = strip(&base);
+            if second != Source::Unspecified {
                 return Err(NameError::Both(text.to_owned()));
             }
         }
-        let name = Name::parse(base).ok_or(NameError::Invalid)?;
+        // Space around the whole is forgiven, within it is not.
+        let plain = Some(base.as_str()).filter(|base| base.trim() == *base);
+        let name = plain.and_then(Name::parse).ok_or(NameError::Invalid)?;
         Ok(Self { name, source })
     }
 }
 
-fn strip(text: &str) -> (&str, Source) {
-    if let Some(base) = strip_suffix(text, ":local") {
-        return (base, Source::Local);
+/// Takes off the end of a text what says where its model runs.
+fn strip(text: &str) -> (String, Source) {
+    let Some((base, suffix)) = text.rsplit_once(':') else {
+        return (text.to_owned(), Source::Unspecified);
+    };
+    let suffix = suffix.trim();
+    if suffix.eq_ignore_ascii_case("local") {
+        return (base.to_owned(), Source::Local);
     }
-    if let Some(base) = strip_suffix(text, ":cloud") {
-        return (base, Source::Cloud);
+    if suffix.eq_ignore_ascii_case("cloud") {
+        return (base.to_owned(), Source::Cloud);
     }
-    let tag = text.rsplit('/').next().unwrap_or(text).contains(':');
-    match strip_suffix(text, "-cloud") {
-        Some(base) if tag => (base, Source::Cloud),
-        Some(_) | None => (text, Source::Unspecified),
+    match strip_suffix(suffix, "-cloud") {
+        Some(tag) if !suffix.contains('/') => (format!("{base}:{tag}"), Source::Cloud),
+        Some(_) | None => (text.to_owned(), Source::Unspecified),
     }
 }
 
@@ -177,6 +184,17 @@ fn strip_suffix<'a>(text: &'a str, suffix: &str) -> Option<&'a str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn where_a_model_runs_is_said_once_and_without_space() {
+        let parse = |text| Reference::parse(text).map(|it| it.source);
+
+        assert_eq!(parse("a:7b-Cloud"), Ok(Source::Cloud));
+        assert_eq!(parse(" a: local "), Ok(Source::Local));
+        assert!(matches!(parse("a:cloud:cloud"), Err(NameError::Both(_))));
+        assert!(matches!(parse("a:local:cloud"), Err(NameError::Both(_))));
+        assert_eq!(parse("a:x\n:cloud"), Err(NameError::Invalid));
+    }
 
     #[test]
     fn spellings_of_one_model_have_one_key() {
