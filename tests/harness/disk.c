@@ -17,19 +17,24 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
 struct orders {
-    uint8_t full;        /* writes find no room */
+    uint8_t full;        /* writes find no room but that of the reserve file, once it is removed */
     uint8_t unsynced;    /* syncs fail */
     uint8_t unread;      /* reads of the database in [low, high) fail */
     uint8_t rest[5];
     uint64_t low;
     uint64_t high;
     int64_t wall;        /* seconds that the wall clock is ahead */
+    uint64_t nth;        /* the call that fails, from 1; 0: none */
+    uint8_t onward;      /* those after it fail too */
+    uint8_t more[7];
+    uint64_t calls;      /* calls so far: the answer to the test */
 };
 
 struct record {
@@ -44,11 +49,13 @@ enum { NONE, DATABASE, LOG, JOURNAL, DIRECTORY };
 enum { FILES = 4096 };
 
 static volatile uint8_t files[FILES];
-static volatile struct orders *orders;
+static struct orders *orders;
 static int trace = -1;
 static char db[PATH_MAX];
 static char dir[PATH_MAX];
 static size_t db_length;
+/* What the reserve file has given back. */
+static volatile int64_t room;
 
 #define REAL(name) ((__typeof__(&name))real(#name))
 
@@ -66,9 +73,9 @@ __attribute__((constructor)) static void begin(void) {
     if (path != NULL) trace = REAL(open)(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
     path = getenv("DISK_ORDERS");
     if (path == NULL) return;
-    int fd = REAL(open)(path, O_RDONLY | O_CLOEXEC);
+    int fd = REAL(open)(path, O_RDWR | O_CLOEXEC);
     if (fd < 0) return;
-    void *seen = mmap(NULL, 64, PROT_READ, MAP_SHARED, fd, 0);
+    void *seen = mmap(NULL, 64, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (seen != MAP_FAILED) orders = seen;
     REAL(close)(fd);
 }
@@ -144,34 +151,51 @@ int close(int fd) {
     return REAL(close)(fd);
 }
 
-static int is_full(int fd) {
-    if (orders == NULL || file_of(fd) == NONE || !orders->full) return 0;
+/* Counts a call, and tells whether it is the one that is to fail. */
+static int is_failing(int fd) {
+    if (orders == NULL || file_of(fd) == NONE) return 0;
+    uint64_t call = __atomic_add_fetch(&orders->calls, 1, __ATOMIC_SEQ_CST);
+    uint64_t nth = __atomic_load_n(&orders->nth, __ATOMIC_SEQ_CST);
+    if (nth == 0 || call < nth || (call > nth && !orders->onward)) return 0;
+    errno = EIO;
+    return 1;
+}
+
+static uint8_t order(uint8_t *which) { return __atomic_load_n(which, __ATOMIC_SEQ_CST); }
+
+static int is_full(int fd, size_t length) {
+    if (is_failing(fd)) return 1;
+    if (orders == NULL || file_of(fd) == NONE || !order(&orders->full)) return 0;
+    if (__atomic_sub_fetch(&room, (int64_t)length, __ATOMIC_SEQ_CST) >= 0) return 0;
+    __atomic_add_fetch(&room, (int64_t)length, __ATOMIC_SEQ_CST);
     errno = ENOSPC;
     return 1;
 }
 
 static int is_unread(int fd, uint64_t offset, size_t length) {
-    if (orders == NULL || file_of(fd) != DATABASE || !orders->unread) return 0;
+    if (is_failing(fd)) return 1;
+    if (orders == NULL || file_of(fd) != DATABASE || !order(&orders->unread)) return 0;
     if (offset + length <= orders->low || offset >= orders->high) return 0;
     errno = EIO;
     return 1;
 }
 
 static int is_unsynced(int fd) {
-    if (orders == NULL || file_of(fd) == NONE || !orders->unsynced) return 0;
+    if (is_failing(fd)) return 1;
+    if (orders == NULL || file_of(fd) == NONE || !order(&orders->unsynced)) return 0;
     errno = EIO;
     return 1;
 }
 
 ssize_t pwrite(int fd, const void *data, size_t length, off_t offset) {
-    if (is_full(fd)) return -1;
+    if (is_full(fd, length)) return -1;
     ssize_t done = REAL(pwrite)(fd, data, length, offset);
     if (done > 0) note('W', file_of(fd), (uint64_t)offset, data, (size_t)done);
     return done;
 }
 
 ssize_t pwrite64(int fd, const void *data, size_t length, off64_t offset) {
-    if (is_full(fd)) return -1;
+    if (is_full(fd, length)) return -1;
     ssize_t done = REAL(pwrite64)(fd, data, length, offset);
     if (done > 0) note('W', file_of(fd), (uint64_t)offset, data, (size_t)done);
     return done;
@@ -179,7 +203,7 @@ ssize_t pwrite64(int fd, const void *data, size_t length, off64_t offset) {
 
 ssize_t write(int fd, const void *data, size_t length) {
     if (file_of(fd) == NONE) return REAL(write)(fd, data, length);
-    if (is_full(fd)) return -1;
+    if (is_full(fd, length)) return -1;
     off_t offset = lseek(fd, 0, SEEK_CUR);
     ssize_t done = REAL(write)(fd, data, length);
     if (done > 0) note('W', file_of(fd), (uint64_t)offset, data, (size_t)done);
@@ -202,12 +226,14 @@ ssize_t read(int fd, void *data, size_t length) {
 }
 
 int ftruncate(int fd, off_t length) {
+    if (is_failing(fd)) return -1;
     int done = REAL(ftruncate)(fd, length);
     if (done == 0) note('T', file_of(fd), (uint64_t)length, NULL, 0);
     return done;
 }
 
 int ftruncate64(int fd, off64_t length) {
+    if (is_failing(fd)) return -1;
     int done = REAL(ftruncate64)(fd, length);
     if (done == 0) note('T', file_of(fd), (uint64_t)length, NULL, 0);
     return done;
@@ -228,8 +254,13 @@ int fdatasync(int fd) {
 }
 
 int unlink(const char *path) {
+    struct stat reserve = {0};
+    int is_reserve = db_length > 0 && strncmp(path, db, db_length) == 0 &&
+                     strcmp(path + db_length, ".reserve") == 0 && stat(path, &reserve) == 0;
     int done = REAL(unlink)(path);
-    if (done == 0) note('U', kind_of(path), 0, NULL, 0);
+    if (done != 0) return done;
+    note('U', kind_of(path), 0, NULL, 0);
+    if (is_reserve) __atomic_add_fetch(&room, (int64_t)reserve.st_size, __ATOMIC_SEQ_CST);
     return done;
 }
 
@@ -242,6 +273,6 @@ int rename(const char *from, const char *to) {
 
 int clock_gettime(clockid_t clock, struct timespec *time) {
     int done = REAL(clock_gettime)(clock, time);
-    if (done == 0 && clock == CLOCK_REALTIME && orders != NULL) time->tv_sec += orders->wall;
+    if (done == 0 && clock == CLOCK_REALTIME && orders != NULL) time->tv_sec += __atomic_load_n(&orders->wall, __ATOMIC_SEQ_CST);
     return done;
 }

@@ -10,10 +10,12 @@ use std::sync::OnceLock;
 
 use tempfile::{NamedTempFile, TempDir};
 
+static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
+
 const SOURCE: &str = include_str!("disk.c");
 
 /// How much of the file of orders is looked at.
-const ORDERS: usize = 64;
+const ORDERS: u64 = 64;
 
 /// The disk as a foreman sees it that was started with
 /// [`Builder::on`](crate::Builder::on).
@@ -30,15 +32,15 @@ impl Disk {
         if !cfg!(target_os = "linux") {
             return None;
         }
-        static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
         let directory = tempfile::tempdir().expect("a temporary directory");
         let orders = OpenOptions::new()
+            .read(true)
             .write(true)
             .create(true)
             .truncate(true)
             .open(directory.path().join("orders"))
             .expect("a file of orders");
-        orders.set_len(ORDERS as u64).expect("room for orders");
+        orders.set_len(ORDERS).expect("room for orders");
         Some(Self {
             library: LIBRARY.get_or_init(compile).clone(),
             directory,
@@ -46,7 +48,7 @@ impl Disk {
         })
     }
 
-    /// Lets writes find no room, or find it again.
+    /// Lets writes find no room but that of the reserve file, or find it again.
     pub fn set_full(&self, full: bool) {
         self.order(0, &[u8::from(full)]);
     }
@@ -66,6 +68,21 @@ impl Disk {
     /// Sets the wall clock: so many seconds ahead of the true time, or behind it.
     pub fn set_wall_clock(&self, ahead: i64) {
         self.order(24, &ahead.to_ne_bytes());
+    }
+
+    /// Lets the n-th call from now on fail, and those after it if `onward`; counts from the start of
+    /// the next program.
+    pub fn set_failing(&self, nth: u64, onward: bool) {
+        self.order(32, &nth.to_ne_bytes());
+        self.order(40, &[u8::from(onward)]);
+        self.order(48, &0_u64.to_ne_bytes());
+    }
+
+    /// Returns how many calls there have been since they were counted anew.
+    pub fn calls(&self) -> u64 {
+        let mut bytes = [0; 8];
+        self.orders.read_exact_at(&mut bytes, 48).expect("a count");
+        u64::from_ne_bytes(bytes)
     }
 
     /// Writes a line between what reached the disk before and what will.
@@ -89,7 +106,7 @@ impl Disk {
     }
 
     /// Returns what a program needs in its environment to see this disk.
-    pub(crate) fn environment(&self, database: &Path) -> [(String, String); 4] {
+    pub fn environment(&self, database: &Path) -> [(String, String); 4] {
         let text = |path: &Path| path.to_string_lossy().into_owned();
         [
             ("LD_PRELOAD".to_owned(), text(&self.library)),

@@ -36,6 +36,9 @@ const B: &str = "gemma3:270m";
 const C: &str = "qwen3:0.6b";
 const EMBEDDER: &str = "all-minilm:latest";
 
+/// Where asynchronous jobs are.
+const JOBS: &str = "/foreman/v1/jobs";
+
 /// A foreman of its own directory, with pauses short enough for a test.
 fn foreman() -> Builder {
     Builder::new(env!("CARGO_BIN_EXE_foreman-under-test"))

@@ -200,7 +200,10 @@ impl Scheduler {
 
 /// Tells waiting callers, at the beginning of the shutdown, that their jobs stay in the queue.
 async fn farewell(shared: Arc<Shared>, stop: CancellationToken) -> Result<(), StoreError> {
-    shared.draining.cancelled().await;
+    tokio::select! {
+        () = shared.draining.cancelled() => {}
+        () = stop.cancelled() => return Ok(()),
+    }
     shared.live.shut_down(shared.running());
     let waiting = shared.store.counts().queued;
     if waiting > 0 {

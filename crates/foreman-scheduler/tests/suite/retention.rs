@@ -1,5 +1,6 @@
 //! What is forgotten, and when.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use foreman_job::JobState;
@@ -67,4 +68,30 @@ async fn bodies_that_are_kept_for_a_while_are_there_meanwhile() {
 
     assert!(rig.store.request(id).await.unwrap().is_some());
     assert!(rig.store.answer(id).await.unwrap().is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_disk_is_tried_once_a_minute_and_purged_when_there_is_room() {
+    let rig = Rig::with(
+        FakeOllama::new(),
+        SchedulerConfig {
+            retain_bodies: Duration::from_mins(1),
+            ..config()
+        },
+    )
+    .await;
+    rig.fake.on("/api/chat", echo);
+    let ticket = rig.submit(chat("a", "hi")).await;
+    let id = ticket.id();
+    text(ticket).await;
+    rig.store.full.store(true, Ordering::SeqCst);
+    let before = rig.store.purges.load(Ordering::SeqCst);
+
+    tokio::time::sleep(Duration::from_mins(30)).await;
+
+    let tried = rig.store.purges.load(Ordering::SeqCst) - before;
+    assert!((29..=31).contains(&tried), "{tried}");
+    rig.store.full.store(false, Ordering::SeqCst);
+    tokio::time::sleep(Duration::from_mins(2)).await;
+    assert_eq!(rig.store.request(id).await.unwrap(), None);
 }

@@ -1,7 +1,7 @@
 //! A scheduler over a store and a target in memory, under paused time.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -65,6 +65,10 @@ pub(crate) struct GatedStore {
     pub(crate) unreadable: AtomicBool,
     /// Taken by what was accepted or settled, before it is durable.
     pub(crate) disk: Semaphore,
+    /// Whether there is no room, not even for the end of a job.
+    pub(crate) full: AtomicBool,
+    /// How often somebody tried to purge.
+    pub(crate) purges: AtomicUsize,
 }
 
 pub(crate) struct Rig {
@@ -93,6 +97,8 @@ impl Rig {
             settlements: Semaphore::new(Semaphore::MAX_PERMITS),
             unreadable: AtomicBool::new(false),
             disk: Semaphore::new(Semaphore::MAX_PERMITS),
+            full: AtomicBool::new(false),
+            purges: AtomicUsize::new(0),
         });
         Self::over(fake, config, store).await
     }
@@ -254,6 +260,15 @@ pub(crate) async fn settle_down() {
     tokio::time::sleep(Duration::from_millis(1)).await;
 }
 
+impl GatedStore {
+    fn room(&self) -> Result<(), StoreError> {
+        if self.full.load(Ordering::SeqCst) {
+            return Err(StoreError::Full("no room".to_owned()));
+        }
+        Ok(())
+    }
+}
+
 impl fmt::Debug for GatedStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("GatedStore").finish_non_exhaustive()
@@ -288,6 +303,7 @@ impl QueueStore for GatedStore {
 
     async fn settle(&self, settlement: Settlement) -> Result<Job, StoreError> {
         self.settlements.acquire().await.unwrap().forget();
+        self.room()?;
         let settled = self.inner.settle(settlement).await;
         self.disk.acquire().await.unwrap().forget();
         settled
@@ -364,6 +380,8 @@ impl QueueStore for GatedStore {
     }
 
     async fn purge(&self, purge: Purge) -> Result<Purged, StoreError> {
+        self.purges.fetch_add(1, Ordering::SeqCst);
+        self.room()?;
         self.inner.purge(purge).await
     }
 

@@ -1,10 +1,11 @@
 //! The two stages of a shutdown, and what the next life finds.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use foreman_job::JobState;
 use foreman_ollama::{FakeOllama, FakeReply};
-use foreman_scheduler::{Ending, First, SubmitError};
+use foreman_scheduler::{Ending, First, SchedulerError, SubmitError};
 use tokio::sync::Notify;
 
 use crate::rig::*;
@@ -85,4 +86,18 @@ async fn the_next_life_runs_what_the_last_one_left_in_order() {
     for id in ids {
         assert_eq!(next.job(id).await.progress.state, JobState::Done);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_end_that_cannot_be_kept_at_all_ends_the_scheduler() {
+    let mut rig = Rig::start().await;
+    rig.fake.on("/api/chat", echo);
+    rig.store.full.store(true, Ordering::SeqCst);
+
+    let ticket = rig.submit(chat("a", "hi")).await;
+    let end = rig.scheduler.join_next().await.unwrap().unwrap();
+
+    assert!(matches!(end, Err(SchedulerError::Store(_))), "{end:?}");
+    // The next life finds it.
+    assert!(rig.job(ticket.id()).await.progress.state.is_running());
 }

@@ -20,7 +20,7 @@ use foreman_store::{QueueStore, SqliteStore, StoreHealth};
 use tokio::net::TcpListener;
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 pub use error::ServeError;
 #[cfg(feature = "fail-points")]
@@ -92,6 +92,8 @@ async fn run(
     let layers = Layers::build(&settings, store, seams, &shutdown).await?;
     let recovery = layers.scheduler.recover().await?;
     layers.poll_once().await;
+    // From the moment that somebody is told where foreman listens, a signal ends it in order.
+    let signals = Signals::listen().map_err(ServeError::Signals)?;
     let greeting = Greeting {
         settings: &settings,
         address: listener.local_addr().unwrap_or(settings.listen),
@@ -103,13 +105,12 @@ async fn run(
             Target::Ollama
         },
     };
-    // Whoever knows that foreman listens may ask it to end.
-    let signals = Signals::listen().map_err(ServeError::Signals)?;
     if let Err(error) = greeting.write(out) {
         // Whoever was to read it has seen enough, or never looked.
         warn!(%error, "standard output takes no greeting");
     }
-    let served = work(layers, listener, signals, settings.shutdown_grace, shutdown).await;
+    let grace = settings.shutdown_grace;
+    let served = work(layers, listener, (signals, grace), shutdown).await;
     if let Some(stub) = stub {
         stub.shutdown().await;
     }
@@ -120,8 +121,7 @@ async fn run(
 async fn work(
     layers: Layers,
     listener: TcpListener,
-    mut signals: Signals,
-    grace: Duration,
+    (mut signals, grace): (Signals, Duration),
     shutdown: Shutdown,
 ) -> Result<(), ServeError> {
     let Layers {
@@ -140,18 +140,24 @@ async fn work(
     scheduling.spawn(scheduler.run());
     let mut serving = JoinSet::new();
     serving.spawn(server.run(listener, last.clone()));
-    tokio::select! {
-        Some(end) = scheduling.join_next() => scheduler_end(end)?,
-        Some(end) = serving.join_next() => server_end(end)?,
-        Some(end) = polling.join_next() => end.map_err(ServeError::Panicked)?,
-        reason = store_failure(store.as_ref()) => return Err(ServeError::StoreFailed(reason)),
+    let trouble = tokio::select! {
+        Some(end) = scheduling.join_next() => scheduler_end(end).err(),
+        Some(end) = serving.join_next() => server_end(end).err(),
+        Some(end) = polling.join_next() => end.err().map(ServeError::Panicked),
+        reason = store_failure(store.as_ref()) => Some(ServeError::StoreFailed(reason)),
         name = signals.next() => {
             info!(signal = name, grace_s = grace.as_secs(), "shutting down");
             shutdown.drain.cancel();
+            None
         }
-    }
+    };
     if !shutdown.drain.is_cancelled() {
-        return Err(ServeError::EndedUnasked);
+        let trouble = trouble.unwrap_or(ServeError::EndedUnasked);
+        error!(error = %trouble, "foreman cannot go on");
+        // Callers hear what became of their requests, as far as anybody knows.
+        shutdown.drain.cancel();
+        end_server(serving, &last.force).await?;
+        return Err(trouble);
     }
     let ended = end_scheduler(scheduling, &mut signals, grace, &shutdown.force).await;
     end_server(serving, &last.force).await?;

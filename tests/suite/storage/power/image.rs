@@ -58,7 +58,8 @@ impl Dice {
 
     /// Returns a number below a bound, which is not zero.
     pub(super) fn below(&mut self, bound: usize) -> usize {
-        usize::try_from(self.0.next_u64() % bound as u64).unwrap()
+        let bound = u64::try_from(bound).unwrap();
+        usize::try_from(self.0.next_u64() % bound).unwrap()
     }
 }
 

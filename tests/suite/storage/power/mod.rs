@@ -15,12 +15,10 @@ use futures_util::future::join_all;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::{A, B, foreman};
+use crate::{A, B, JOBS, foreman};
 use image::{Dice, Flushes};
 use trace::{Call, Told, Trace};
 use verdict::Promises;
-
-const JOBS: &str = "/foreman/v1/jobs";
 
 /// As many as fit into the usual run.
 const CUTS: usize = 60;

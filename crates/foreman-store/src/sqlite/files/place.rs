@@ -11,6 +11,9 @@ use crate::sqlite::OpenError;
 /// Prompts are personal: nobody but the owner reads the files.
 pub(super) const PRIVATE: u32 = 0o600;
 
+/// Less than a page is no database: somebody has cut it off.
+const PAGE: u64 = 4096;
+
 /// Where a database and the files beside it lie.
 #[derive(Debug, Clone)]
 pub(crate) struct Place {
@@ -95,8 +98,12 @@ impl Place {
             .map_err(|source| self.unusable("create", source))
     }
 
+    /// Tells which file the database is; fails where there is none, or not even its first page.
     pub(crate) fn identity(&self) -> io::Result<Identity> {
         let meta = fs::metadata(&self.db)?;
+        if meta.len() < PAGE {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
         Ok(Identity {
             device: meta.dev(),
             inode: meta.ino(),

@@ -1,5 +1,6 @@
 //! The thread that writes.
 
+use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -24,6 +25,9 @@ const GROUP: usize = 256;
 
 /// Bytes of one group, so that a large body delays no change of state by much.
 const GROUP_BYTES: u64 = 4 * 1024 * 1024;
+
+/// No healthy log is larger: what is read of it is written out, and then it starts anew.
+pub(in crate::sqlite) const LOG_BOUND: u64 = 64 * 1024 * 1024;
 
 /// Who asked to close, and waits for it.
 type Closing = oneshot::Sender<Result<(), StoreError>>;
@@ -73,6 +77,8 @@ pub(in crate::sqlite) struct Writer {
     pub(in crate::sqlite) idle: Duration,
     /// Whether something was committed since the last checkpoint.
     pub(in crate::sqlite) dirty: bool,
+    /// A log that grows beyond this is worth a warning.
+    pub(in crate::sqlite) log_bound: u64,
     pub(in crate::sqlite) _lock: LockFile,
 }
 
@@ -257,6 +263,7 @@ impl Writer {
         };
         self.shared.changed(changes);
         self.dirty = true;
+        self.watch_log();
         Ok(Done {
             number,
             wrote: self.conn.total_changes() != rows,
@@ -297,8 +304,23 @@ impl Writer {
     /// Fails when the database is not the file any more that it was.
     fn watch_file(&self) {
         if self.place.identity().ok() != Some(self.identity) {
-            self.shared
-                .fail("the database file was removed or replaced");
+            self.shared.fail(
+                "the database file was removed, replaced or cut off; restore it before a start",
+            );
+        }
+    }
+
+    /// Warns when the log cannot be written out, and again each time that it has doubled.
+    fn watch_log(&mut self) {
+        let bytes = fs::metadata(self.place.wal()).map_or(0, |meta| meta.len());
+        if bytes <= LOG_BOUND {
+            self.log_bound = LOG_BOUND;
+        } else if bytes > self.log_bound {
+            self.log_bound = bytes.saturating_mul(2);
+            tracing::warn!(
+                bytes,
+                "write-ahead log grows: a program has had the database open for reading too long; end it"
+            );
         }
     }
 
