@@ -56,7 +56,8 @@ pub trait QueueStore: Send + Sync + fmt::Debug {
     ///
     /// # Durability
     ///
-    /// Ordered.
+    /// Ordered. A crash afterwards leaves a running job that [`recover`](Self::recover) finds, in
+    /// the one state or the other.
     async fn start(&self, seq: i64, epoch: Epoch, now: Timestamp) -> Result<(), StoreError>;
 
     /// Adds events of a run to the log of its job; returns the number of the last one.
@@ -83,7 +84,8 @@ pub trait QueueStore: Send + Sync + fmt::Debug {
     ///
     /// # Durability
     ///
-    /// Outcome, answer and log are durable together when this returns.
+    /// Outcome, answer and log are durable together when this returns. After a crash in its middle
+    /// the job has ended so, or it is found running by [`recover`](Self::recover).
     ///
     /// # Errors
     ///
@@ -95,21 +97,23 @@ pub trait QueueStore: Send + Sync + fmt::Debug {
     ///
     /// # Durability
     ///
-    /// Durable when this returns.
+    /// Durable when this returns. After a crash in its middle the job is as it was, or cancelled, or
+    /// has the wish noted, which [`recover`](Self::recover) then fulfils.
     async fn cancel(&self, id: JobId, now: Timestamp) -> Result<Withdrawal, StoreError>;
 
     /// Forgets a job with its bodies, unless it runs; a queued one is cancelled by that.
     ///
     /// # Durability
     ///
-    /// Durable when this returns.
+    /// Durable when this returns. After a crash in its middle the job is there with its bodies, or
+    /// all of it is gone.
     async fn delete(&self, id: JobId, now: Timestamp) -> Result<Deletion, StoreError>;
 
     /// Makes jobs ready whose rest is over and fails those that expired in the queue.
     ///
     /// # Durability
     ///
-    /// Durable when this returns.
+    /// Durable when this returns. After a crash in its middle nothing of it has happened, or all.
     async fn due(&self, now: Timestamp) -> Result<Due, StoreError>;
 
     /// Settles what the last life of foreman left running; called once, before anything else.
@@ -122,7 +126,8 @@ pub trait QueueStore: Send + Sync + fmt::Debug {
     ///
     /// # Durability
     ///
-    /// Durable when this returns. It can be interrupted and called again.
+    /// Durable when this returns. After a crash in its middle nothing of it has happened, or all; it
+    /// can be called again.
     async fn recover(
         &self,
         now: Timestamp,
@@ -206,14 +211,15 @@ pub trait QueueStore: Send + Sync + fmt::Debug {
     ///
     /// # Durability
     ///
-    /// Durable when this returns.
+    /// Durable when this returns. After a crash in its middle nothing of the step has happened, or
+    /// all.
     async fn purge(&self, purge: Purge) -> Result<Purged, StoreError>;
 
     /// Keeps a small named value, such as the last inventory of the target.
     ///
     /// # Durability
     ///
-    /// Durable when this returns.
+    /// Durable when this returns. After a crash in its middle the old value is there, or the new one.
     async fn save_note(&self, name: &'static str, value: Bytes) -> Result<(), StoreError>;
 
     /// Reads a value kept by [`save_note`](Self::save_note).

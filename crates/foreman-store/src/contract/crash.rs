@@ -211,3 +211,69 @@ pub async fn a_place_is_never_given_twice(subject: &impl Subject) {
 
     assert!(accept(&*store, asking("a", 4)).await > job.seq);
 }
+
+/// What was forgotten stays so, with its bodies.
+pub async fn what_was_deleted_or_purged_stays_gone_after_a_crash(subject: &impl Subject) {
+    let store = subject.open();
+    let purged = running(&*store).await;
+    settle(&*store, &purged, 3, done()).await;
+    let deleted = asking("a", 1);
+    accept(&*store, deleted.clone()).await;
+    store.delete(deleted.id, at(4)).await.expect("deletes");
+    let all = Purge {
+        bodies_before: at(9),
+        jobs_before: at(9),
+        limit: 9,
+    };
+    store.purge(all).await.expect("purges");
+    drop(store);
+
+    let store = subject.open();
+
+    for id in [purged.id, deleted.id] {
+        assert_eq!(store.job(id).await.expect("reads"), None);
+        assert_eq!(store.request(id).await.expect("reads"), None);
+        assert_eq!(store.answer(id).await.expect("reads"), None);
+    }
+    assert_eq!(total(&store.counts()), 0);
+}
+
+/// What time did to the queue is not done again.
+pub async fn what_became_due_stays_so_after_a_crash(subject: &impl Subject) {
+    let store = subject.open();
+    let resting = running(&*store).await;
+    settle(&*store, &resting, 3, retry(Some(50))).await;
+    let expiring = NewJob {
+        expires_at: Some(at(40)),
+        ..asking("a", 4)
+    };
+    accept(&*store, expiring.clone()).await;
+    store.due(at(50)).await.expect("looks");
+    let rested = read(&*store, resting.id).await;
+    let expired = read(&*store, expiring.id).await;
+    drop(store);
+
+    let store = subject.open();
+    let due = store.due(at(60)).await.expect("looks");
+
+    assert_eq!((due.promoted, due.expired), (0, Vec::new()));
+    for job in [rested, expired] {
+        assert_eq!(read(&*store, job.id).await, job);
+    }
+}
+
+/// Whoever was told that a job is cancelled never sees it run.
+pub async fn a_cancelled_job_stays_so_after_a_crash(subject: &impl Subject) {
+    let store = subject.open();
+    let new = asking("a", 1);
+    accept(&*store, new.clone()).await;
+    store.cancel(new.id, at(2)).await.expect("cancels");
+    drop(store);
+
+    let store = subject.open();
+    store.recover(at(4), NEVER).await.expect("recovers");
+
+    let state = read(&*store, new.id).await.progress.state;
+    assert_eq!(state, JobState::Cancelled);
+    assert_eq!(claim_any(&*store, 5).await, None);
+}

@@ -135,6 +135,9 @@ macro_rules! durable_store_contract {
             log::appended_events_are_there_after_a_crash,
             crash::notes_and_counts_survive,
             crash::a_closed_store_opens_again,
+            crash::what_was_deleted_or_purged_stays_gone_after_a_crash,
+            crash::what_became_due_stays_so_after_a_crash,
+            crash::a_cancelled_job_stays_so_after_a_crash,
             crash::a_place_is_never_given_twice,
         }
     };

@@ -170,6 +170,14 @@ fn warn_if_wider(path: &Path, wanted: u32) {
 /// Names the file system of a directory if it is one of those that break SQLite's locks.
 #[cfg(target_os = "linux")]
 fn network_file_system(dir: &Path) -> Option<String> {
+    let stat = rustix::fs::statfs(dir).ok()?;
+    // The word is signed on some machines.
+    name_of(i128::from(stat.f_type) & 0xffff_ffff).map(str::to_owned)
+}
+
+/// Names a file system by the mark that the system knows it by.
+#[cfg(target_os = "linux")]
+fn name_of(magic: i128) -> Option<&'static str> {
     const MAGIC: [(i128, &str); 8] = [
         (0x6969, "NFS"),
         (0x517b, "SMB"),
@@ -180,13 +188,8 @@ fn network_file_system(dir: &Path) -> Option<String> {
         (0x5346_414f, "AFS"),
         (0x00c3_6400, "Ceph"),
     ];
-    let stat = rustix::fs::statfs(dir).ok()?;
-    // The word is signed on some machines.
-    let magic = i128::from(stat.f_type) & 0xffff_ffff;
-    MAGIC
-        .iter()
-        .find(|(known, _)| *known == magic)
-        .map(|(_, name)| (*name).to_owned())
+    let known = MAGIC.iter().find(|(known, _)| *known == magic);
+    known.map(|(_, name)| *name)
 }
 
 /// Names the file system of a directory if it is one of those that break SQLite's locks.
@@ -205,4 +208,40 @@ fn network_file_system(dir: &Path) -> Option<String> {
         .iter()
         .any(|known| name.contains(known))
         .then_some(name)
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn file_systems_that_break_locks_are_told_by_their_marks() {
+        let network = [
+            0x6969,
+            0x517b,
+            0xff53_4d42,
+            0xfe53_4d42,
+            0x0102_1997,
+            0x6573_5546,
+        ];
+        let local = [0xef53, 0x5846_5342, 0x9123_683e, 0x0102_1994, 0x2fc1_2fc1];
+
+        let names: Vec<_> = network.into_iter().map(name_of).collect();
+        assert!(names.iter().all(Option::is_some), "{names:?}");
+        assert_eq!(local.map(name_of), [None; 5]);
+    }
+
+    #[test]
+    fn a_refusal_of_a_network_file_system_says_what_to_do() {
+        let refused = OpenError::NetworkFileSystem {
+            path: "/mnt/share/foreman.db".into(),
+            kind: "NFS".to_owned(),
+        };
+
+        assert_eq!(
+            refused.to_string(),
+            "/mnt/share/foreman.db lies on NFS, where databases get damaged; use a local disk, or \
+             allow network file systems at your own risk"
+        );
+    }
 }
