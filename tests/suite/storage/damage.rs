@@ -107,3 +107,34 @@ async fn one_byte_that_flipped_in_an_index_is_found_after_an_unclean_stop() {
     assert!(said.contains("restore a backup"), "{said}");
     assert!(fs::read(foreman.database()).unwrap() == before);
 }
+
+#[tokio::test]
+async fn a_log_that_was_removed_after_a_crash_is_missed() {
+    let Pair { stub, mut foreman } = Pair::start(stub(), foreman()).await;
+    let id = submit(&foreman, &chat(A, "before")).await;
+    ended(&foreman, &id).await;
+    // What a moment of rest does.
+    let conn = rusqlite::Connection::open(foreman.database()).unwrap();
+    conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
+        .unwrap();
+    drop(conn);
+    let id = submit(&foreman, &chat(A, "after")).await;
+    ended(&foreman, &id).await;
+    foreman.kill().await;
+    let log = foreman.directory().join("foreman.db-wal");
+    let away = foreman.directory().join("away");
+    fs::rename(&log, &away).unwrap();
+    let before = fs::read(foreman.database()).unwrap();
+
+    let said = refusal(&foreman, &stub.url()).await;
+
+    assert!(said.contains("foreman.db-wal is gone"), "{said}");
+    assert!(fs::read(foreman.database()).unwrap() == before);
+    fs::rename(&away, &log).unwrap();
+    let next = crate::foreman()
+        .after(&foreman)
+        .target(&stub.url())
+        .start()
+        .await;
+    assert_eq!(ended(&next, &id).await["state"], "done");
+}

@@ -9,7 +9,7 @@ mod io;
 mod place;
 mod power;
 
-use foreman_tests::{Disk, Foreman, Pair, Reply, stub};
+use foreman_tests::{Disk, Foreman, Pair, Reply, eventually, stub};
 use serde_json::{Value, json};
 
 use crate::{JOBS, foreman};
@@ -22,6 +22,14 @@ async fn on_disk() -> Option<(Disk, Pair)> {
         return None;
     };
     let pair = Pair::start(stub(), foreman().on(&disk)).await;
+    // The last thing that it writes by itself; from now on it writes what it is asked to.
+    eventually("a saved inventory", || async {
+        let rows = rusqlite::Connection::open(pair.foreman.database()).unwrap();
+        let count = "SELECT count(*) FROM notes WHERE name = 'inventory'";
+        let count = rows.query_row(count, [], |row| row.get::<_, i64>(0));
+        count.unwrap() == 1
+    })
+    .await;
     Some((disk, pair))
 }
 

@@ -47,7 +47,9 @@ pub(super) fn open(config: &SqliteConfig) -> Result<(WriteLane, ReadLane, Place)
     let lock = LockFile::take(&place, config)?;
     place.create()?;
     let mut intake = Intake::new(&place, config);
-    let conn = open_database(&place, config, &mut intake)?;
+    // Only the death of its owner leaves a log, and always does.
+    let lost_log = lock.is_widowed() && !place.wal().exists();
+    let conn = open_database(&place, config, (&mut intake, lost_log))?;
     intake.idle();
     let failed = |error| wrong(&place, error);
     let unread = |source| OpenError::Database {
@@ -86,11 +88,17 @@ pub(super) fn open(config: &SqliteConfig) -> Result<(WriteLane, ReadLane, Place)
 fn open_database(
     place: &Place,
     config: &SqliteConfig,
-    intake: &mut Intake,
+    (intake, lost_log): (&mut Intake, bool),
 ) -> Result<Connection, OpenError> {
     let failed = |error| wrong(place, error);
     let mut conn = connection::open_writer(place, config.busy).map_err(failed)?;
     let found = inspect(&conn, place)?;
+    if !found.clean && lost_log {
+        // That it was at work reached the database, so it had a log.
+        return Err(OpenError::LostLog {
+            path: place.db().to_path_buf(),
+        });
+    }
     if !found.clean {
         check(&conn, place)?;
     }

@@ -109,7 +109,11 @@ async fn broken(trace: &Trace, flushes: Flushes, seed: u64, cuts: usize) -> Vec<
     let mut dice = Dice::new(seed);
     let random = (0..cuts).map(|_| dice.below(trace.calls.len()));
     // The database comes to be within the first calls: its schema is there whole, or not at all.
-    let mut moments: Vec<usize> = random.chain(0..FIRST).collect();
+    let first = match flushes {
+        Flushes::Obeyed => 0..FIRST,
+        Flushes::Ignored => 0..0,
+    };
+    let mut moments: Vec<usize> = random.chain(first).collect();
     moments.sort_unstable();
     let mut disk = image::Disk::new(trace, flushes);
     let mut promises = Promises::default();

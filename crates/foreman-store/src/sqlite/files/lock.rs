@@ -12,7 +12,9 @@ use crate::sqlite::OpenError;
 #[derive(Debug)]
 pub(crate) struct LockFile {
     /// The lock belongs to the open file.
-    _file: File,
+    file: File,
+    /// Whether the last owner died: one that ends leaves the file empty.
+    widowed: bool,
 }
 
 impl LockFile {
@@ -38,8 +40,23 @@ impl LockFile {
             }
             Err(TryLockError::Error(source)) => return Err(unusable("lock")(source)),
         }
+        let widowed = file.metadata().is_ok_and(|meta| meta.len() > 0);
         sign(&mut file, config).map_err(unusable("write lock file"))?;
-        Ok(Self { _file: file })
+        Ok(Self { file, widowed })
+    }
+
+    /// Tells whether the last owner died without letting go of the database.
+    pub(crate) const fn is_widowed(&self) -> bool {
+        self.widowed
+    }
+}
+
+impl Drop for LockFile {
+    /// The database is closed by now.
+    fn drop(&mut self) {
+        if let Err(error) = self.file.set_len(0) {
+            tracing::debug!(%error, "lock file cannot be emptied");
+        }
     }
 }
 
