@@ -24,6 +24,18 @@ pub struct Follower {
     watch: Watch,
     id: JobId,
     after: u64,
+    /// Dropped after the watch.
+    _leaving: Leaving,
+}
+
+/// Rings when a follower has left: what was kept for it alone may be forgotten.
+#[derive(Debug)]
+struct Leaving(SchedulerHandle);
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        self.0.shared.ended.notify_one();
+    }
 }
 
 impl SchedulerHandle {
@@ -63,6 +75,7 @@ impl SchedulerHandle {
             watch: self.shared.watchers.watch(id, Interest::Log),
             id,
             after,
+            _leaving: Leaving(self.clone()),
         }
     }
 }

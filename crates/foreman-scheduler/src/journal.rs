@@ -89,14 +89,15 @@ impl Worker {
     }
 
     /// Puts together the whole log of a run, with what was held back of its answer; none where
-    /// bodies are not kept.
+    /// bodies are not kept and nobody follows.
     pub(crate) fn run_log(
         &self,
         claimed: &Claimed,
         live: &LiveJob,
         last: Option<&Bytes>,
     ) -> Option<RunLog> {
-        if self.config.retain_bodies.is_zero() {
+        let is_followed = self.shared.watchers.is_followed(claimed.job.id);
+        if self.config.retain_bodies.is_zero() && !is_followed {
             return None;
         }
         let mut events = live.events_from(0);

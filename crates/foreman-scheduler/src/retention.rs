@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use foreman_job::Timestamp;
 use foreman_store::{Purge, StoreError};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
@@ -40,13 +41,28 @@ pub(crate) async fn run(shared: Arc<Shared>, config: SchedulerConfig, stop: Canc
     }
 }
 
+/// Returns the time before which no job ended whose log is being read, or an earlier one.
+async fn unread(shared: &Shared, before: Timestamp) -> Result<Timestamp, StoreError> {
+    let mut before = before;
+    for id in shared.watchers.followed() {
+        let job = shared.store.job(id).await?;
+        let finished_at = job.and_then(|job| job.finished_at);
+        before = finished_at.map_or(before, |at| at.min(before));
+    }
+    Ok(before)
+}
+
 /// Purges one step, and tells whether there may be more.
 async fn step(shared: &Shared, config: &SchedulerConfig) -> Result<bool, StoreError> {
     let now = shared.clock.now();
     // What ended in this very millisecond is over too.
     let next = now.saturating_add(Duration::from_millis(1));
+    let mut bodies_before = next.saturating_sub(config.retain_bodies);
+    if config.retain_bodies.is_zero() {
+        bodies_before = unread(shared, bodies_before).await?;
+    }
     let purge = Purge {
-        bodies_before: next.saturating_sub(config.retain_bodies),
+        bodies_before,
         jobs_before: now.saturating_sub(config.retain_jobs),
         limit: STEP,
     };

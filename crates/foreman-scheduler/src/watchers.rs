@@ -79,6 +79,12 @@ impl Watchers {
             .is_some_and(|watched| watched.following > 0)
     }
 
+    /// Returns the jobs whose logs somebody wants.
+    pub(crate) fn followed(&self) -> Vec<JobId> {
+        let is_followed = |(id, it): (&JobId, &Watched)| (it.following > 0).then_some(*id);
+        self.lock().iter().filter_map(is_followed).collect()
+    }
+
     /// Waits until somebody wants the log of a job.
     pub(crate) async fn until_followed(&self, id: JobId) {
         loop {

@@ -1,12 +1,14 @@
 //! What is forgotten, and when.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use foreman_job::JobState;
 use foreman_ollama::{FakeOllama, FakeReply};
 use foreman_scheduler::{NewRequest, SchedulerConfig};
-use foreman_store::QueueStore;
+use foreman_store::{LogEvent, QueueStore};
+use tokio::sync::Notify;
 
 use crate::rig::*;
 
@@ -94,4 +96,37 @@ async fn a_full_disk_is_tried_once_a_minute_and_purged_when_there_is_room() {
     rig.store.full.store(false, Ordering::SeqCst);
     tokio::time::sleep(Duration::from_mins(2)).await;
     assert_eq!(rig.store.request(id).await.unwrap(), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_follows_gets_every_chunk_before_the_bodies_are_forgotten() {
+    let rig = forgetful().await;
+    let gate = Arc::new(Notify::new());
+    let reply = FakeReply::ndjson(&[TOKEN, TOKEN, DONE]).when(Arc::clone(&gate));
+    rig.fake.queue("/api/chat", reply);
+    let made = rig.handle.submit_detached(chat("a", "hi")).await.unwrap();
+    let id = made.job.id;
+    let mut follower = rig.handle.follow(id, 0);
+
+    gate.notify_one();
+    settle_down().await;
+    let mut told = Vec::new();
+    loop {
+        let page = follower.next().await.unwrap().unwrap();
+        assert!(!page.pruned);
+        told.extend(page.entries.iter().map(|entry| entry.event.clone()));
+        if page.is_last() {
+            break;
+        }
+    }
+    let chunks = told.iter();
+    let chunks = chunks.filter(|event| matches!(event, LogEvent::Chunk(_)));
+    assert_eq!(chunks.count(), 3, "{told:?}");
+    assert!(rig.store.request(id).await.unwrap().is_some());
+
+    drop(follower);
+    settle_down().await;
+
+    assert_eq!(rig.store.request(id).await.unwrap(), None);
+    assert_eq!(rig.store.answer(id).await.unwrap(), None);
 }
