@@ -66,12 +66,6 @@ pub enum OpenError {
         /// What the check found.
         report: String,
     },
-    /// Its last owner died, and the log that holds its last changes is not there.
-    #[error("the write-ahead log {0}-wal is gone, and with it the last changes of a foreman that was killed; put it back, or accept the loss (as after restoring a backup) by removing {0}.lock", path.display())]
-    LostLog {
-        /// The database.
-        path: PathBuf,
-    },
     /// It cannot keep a write-ahead log.
     #[error("{} cannot use a write-ahead log (journal mode is {mode}); use a local disk", path.display())]
     NotWal {

@@ -94,10 +94,12 @@ fn open_database(
     let mut conn = connection::open_writer(place, config.busy).map_err(failed)?;
     let found = inspect(&conn, place)?;
     if !found.clean && lost_log {
-        // That it was at work reached the database, so it had a log.
-        return Err(OpenError::LostLog {
-            path: place.db().to_path_buf(),
-        });
+        // That it was at work reached the database, so it had a log. A restored backup has none.
+        tracing::error!(
+            log = %place.wal().display(),
+            "the last foreman was killed and its write-ahead log is gone: unless a backup was \
+             restored, its last changes are lost; to have them, stop and put both files back"
+        );
     }
     if !found.clean {
         check(&conn, place)?;
