@@ -27,7 +27,7 @@ impl Name {
         let model = parts.next()?;
         let namespace = parts.next().unwrap_or(NAMESPACE);
         let host = parts.next().unwrap_or(HOST);
-        let host = host.rsplit("://").next().unwrap_or(host);
+        let host = host.split_once("://").map_or(host, |(_, host)| host);
         let fits = part(host, 350, ".-_:")
             && part(namespace, 80, "-_")
             && part(model, 80, "-_.")
@@ -194,6 +194,7 @@ mod tests {
         assert!(matches!(parse("a:cloud:cloud"), Err(NameError::Both(_))));
         assert!(matches!(parse("a:local:cloud"), Err(NameError::Both(_))));
         assert_eq!(parse("a:x\n:cloud"), Err(NameError::Invalid));
+        assert_eq!(parse("http://b://c/d/e"), Err(NameError::Invalid));
     }
 
     #[test]
