@@ -205,6 +205,8 @@ impl Drop for FailAtEnd<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sqlite::writer::command::Ran;
+    use crate::sqlite::writer::{Durability, Load, Tx};
 
     #[tokio::test]
     async fn a_reader_waits_for_what_was_begun_before_and_for_no_more() {
@@ -232,6 +234,68 @@ mod tests {
             progress.durable().await,
             Err(StoreError::Failed(_))
         ));
+    }
+
+    #[tokio::test]
+    async fn what_the_disk_does_not_keep_is_never_answered_as_kept() {
+        let shared = Shared::new(
+            crate::QueueCounts::default(),
+            crate::depth::Depths::default(),
+        );
+        // A device that cannot be written out.
+        let broken = File::open("/dev/null").unwrap();
+        let (sender, batches) = mpsc::channel();
+        let mut answers = Vec::new();
+        for number in 1..=2 {
+            assert_eq!(shared.progress().begin(), number);
+            let (reply, answer) = tokio::sync::oneshot::channel();
+            answers.push(answer);
+            let commands: Vec<Box<dyn Command>> = vec![Box::new(Waiting(reply))];
+            let batch = Batch {
+                number,
+                commands,
+                group: 1,
+                since: Instant::now(),
+            };
+            assert!(sender.send(batch).is_ok());
+        }
+        drop(sender);
+
+        run(&broken, &batches, &shared);
+
+        for answer in answers {
+            assert!(matches!(answer.await.unwrap(), Some(Refusal::Unknown(_))));
+        }
+        assert!(matches!(shared.durable().await, Err(StoreError::Failed(_))));
+        assert!(matches!(
+            *shared.health().borrow(),
+            crate::StoreHealth::Failed { .. }
+        ));
+        assert_eq!(shared.stats().commits, 0);
+    }
+
+    /// Tells how it was answered: by a refusal, or none.
+    struct Waiting(tokio::sync::oneshot::Sender<Option<Refusal>>);
+
+    impl Command for Waiting {
+        fn load(&self) -> Load {
+            Load {
+                durability: Durability::Durable,
+                bytes: 0,
+            }
+        }
+
+        fn run(&mut self, _tx: &mut Tx<'_>) -> Ran {
+            Ran::Well
+        }
+
+        fn answer(self: Box<Self>) {
+            assert!(self.0.send(None).is_ok());
+        }
+
+        fn refuse(self: Box<Self>, why: &Refusal) {
+            assert!(self.0.send(Some(why.clone())).is_ok());
+        }
     }
 
     /// Looks once.
