@@ -8,7 +8,7 @@ use bytes::Bytes;
 use foreman_ollama::{TargetError, TargetStream};
 use futures_util::Stream;
 use http::header::{self, HeaderValue};
-use http_body::{Frame, SizeHint};
+use http_body::{Body as _, Frame, SizeHint};
 
 use crate::changes::OpenChange;
 
@@ -24,6 +24,8 @@ pub(crate) enum Body {
     /// What the target sends, as it comes.
     Target {
         stream: Box<TargetStream>,
+        /// Why it broke off, until what came before is on its way.
+        broken: Option<Box<TargetError>>,
         /// Dropped with the body: then the change is over.
         _change: Option<OpenChange>,
     },
@@ -57,6 +59,7 @@ impl Body {
     pub(crate) fn target(stream: TargetStream, change: Option<OpenChange>) -> Self {
         Self::Target {
             stream: Box::new(stream),
+            broken: None,
             _change: change,
         }
     }
@@ -79,7 +82,7 @@ impl http_body::Body for Body {
                 .as_mut()
                 .poll_next(cx)
                 .map(|chunk| chunk.map(|chunk| Ok(Frame::data(chunk)))),
-            Self::Target { stream, .. } => Pin::new(stream.as_mut()).poll_frame(cx),
+            Self::Target { stream, broken, .. } => poll_target(stream, broken, cx),
         }
     }
 
@@ -87,7 +90,7 @@ impl http_body::Body for Body {
         match self {
             Self::Known { chunks, .. } => chunks.is_empty(),
             Self::Job(_) => false,
-            Self::Target { stream, .. } => stream.is_end_stream(),
+            Self::Target { stream, broken, .. } => broken.is_none() && stream.is_end_stream(),
         }
     }
 
@@ -97,6 +100,26 @@ impl http_body::Body for Body {
             Self::Job(_) => SizeHint::default(),
             Self::Target { stream, .. } => stream.size_hint(),
         }
+    }
+}
+
+/// Passes on what the target sends. An end before its time is told at the next look only: hyper
+/// drops what it has not sent when it hears of one.
+fn poll_target(
+    stream: &mut TargetStream,
+    broken: &mut Option<Box<TargetError>>,
+    cx: &mut Context<'_>,
+) -> Poll<Option<Result<Frame<Bytes>, TargetError>>> {
+    if let Some(error) = broken.take() {
+        return Poll::Ready(Some(Err(*error)));
+    }
+    match Pin::new(stream).poll_frame(cx) {
+        Poll::Ready(Some(Err(error))) => {
+            *broken = Some(Box::new(error));
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        }
+        polled @ (Poll::Ready(_) | Poll::Pending) => polled,
     }
 }
 
