@@ -198,3 +198,35 @@ fn the_readme_has_the_settings_as_they_are() {
 
     assert_eq!(table.trim(), foreman_cli::settings_table().trim());
 }
+
+/// Returns what stands between backticks.
+fn quoted(text: &str) -> impl Iterator<Item = &str> {
+    text.split('`').skip(1).step_by(2)
+}
+
+#[test]
+fn each_fault_case_names_the_tests_that_try_it() {
+    let table = std::fs::read_to_string(root().join("tests/faults.md")).unwrap();
+    let sources = sources();
+    let mut numbers = Vec::new();
+    for row in table.lines().filter(|line| line.starts_with("| ")).skip(1) {
+        let cells: Vec<&str> = row.trim_matches('|').split(" | ").map(str::trim).collect();
+        assert_eq!(cells.len(), 4, "{row}");
+        assert!(cells.iter().all(|cell| !cell.is_empty()), "{row}");
+        numbers.push(cells[0].parse::<u32>().unwrap());
+        for name in quoted(cells[2]) {
+            if name.ends_with(".rs") {
+                assert!(
+                    root().join(name).is_file(),
+                    "case {}: no file {name}",
+                    cells[0]
+                );
+            } else if name.matches('_').count() > 3 {
+                let function = format!("fn {name}(");
+                let is_there = sources.iter().any(|(_, text)| text.contains(&function));
+                assert!(is_there, "case {}: no test {name}", cells[0]);
+            }
+        }
+    }
+    assert_eq!(numbers, (1..=79).collect::<Vec<_>>());
+}

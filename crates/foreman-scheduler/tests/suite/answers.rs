@@ -169,3 +169,22 @@ async fn an_answer_tells_how_long_its_job_waited_for_the_claim_that_led_to_it() 
     assert_eq!(queued(first).as_secs(), 0);
     assert_eq!(queued(second).as_millis(), 6_999);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_load_of_four_minutes_is_waited_for_and_seen() {
+    let rig = Rig::start().await;
+    let load = Duration::from_mins(4);
+    rig.fake
+        .queue("/api/chat", FakeReply::ndjson(&[TOKEN, DONE]).after(load));
+    let ticket = rig.submit(chat("a", "hi")).await;
+    let id = ticket.id();
+
+    tokio::time::sleep(load - Duration::from_secs(1)).await;
+    let before = rig.job(id).await.progress;
+    let answer = text(ticket).await;
+
+    assert_eq!((before.state, before.attempt), (JobState::Loading, 0));
+    assert!(answer.ends_with(&format!("{DONE}\n")), "{answer}");
+    let after = rig.job(id).await.progress;
+    assert_eq!((after.state, after.attempt), (JobState::Done, 0));
+}
