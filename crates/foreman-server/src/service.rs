@@ -96,9 +96,8 @@ impl CallerService {
         request: Box<Request<Incoming>>,
         record: &mut Record,
     ) -> Response {
-        // As at the target, nobody asks who wants to be told of a better spelling.
         if let Route::Redirect(redirect) = &route {
-            return redirected(redirect);
+            return self.redirect(redirect, &request);
         }
         let (caller, extra) = match self.admit(&route, &request) {
             Ok(admitted) => admitted,
@@ -121,6 +120,19 @@ impl CallerService {
             answered.unwrap_or_else(|error| error.response(shape)),
             extra,
         )
+    }
+
+    /// Tells a caller of a better spelling: as at the target before all else, but not to one
+    /// without a token where there are tokens.
+    fn redirect(&self, redirect: &Redirect, request: &Request<Incoming>) -> Response {
+        if let Some(words) = malformed(request) {
+            return response::text(400, PLAIN, words);
+        }
+        if self.app.auth.caller(request.headers()).is_none() {
+            let error = ApiError::new(Fault::Unauthorized, "unauthorized");
+            return error.response(shape::of_path(request.uri().path()));
+        }
+        redirected(redirect)
     }
 
     /// Counts a request of a caller as long as it is open; refuses one too many.

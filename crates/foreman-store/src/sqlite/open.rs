@@ -98,7 +98,8 @@ fn open_database(
         tracing::error!(
             log = %place.wal().display(),
             "the last foreman was killed and its write-ahead log is gone: unless a backup was \
-             restored, its last changes are lost; to have them, stop and put both files back"
+             restored, its last changes are lost; if you still have that file, stop foreman and \
+             start it again from a copy of the database and the log as they were"
         );
     }
     if !found.clean {
