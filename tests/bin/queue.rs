@@ -137,6 +137,7 @@ fn job(number: u64) -> NewJob {
             body: vec![b'x'; 900].into(),
         },
         idempotency: None,
+        max_queue: None,
         retry_of: None,
         metadata: None,
     }

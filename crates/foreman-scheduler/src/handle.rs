@@ -1,7 +1,6 @@
 //! How others submit jobs and look at the scheduler.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -116,8 +115,6 @@ pub(crate) struct Shared {
     pub(crate) due: Notify,
     /// Wakes the retention: a job has ended.
     pub(crate) ended: Notify,
-    /// Acceptances under way, counted against the queue's bound.
-    accepting: AtomicU64,
     pub(crate) max_queue: u64,
     pub(crate) max_attempts: u32,
     /// Set at the beginning of the shutdown.
@@ -165,7 +162,6 @@ impl Shared {
             ready: parts.store.arrivals(),
             due: Notify::new(),
             ended: Notify::new(),
-            accepting: AtomicU64::new(0),
             max_queue: config.max_queue,
             max_attempts: config.retry.max_attempts,
             draining,
@@ -355,25 +351,6 @@ impl SchedulerHandle {
         let ticket = Ticket::new(self.shared.live.take_over(key?)?);
         info!(job = %ticket.id(), model = request.model, "a request that was sent again finds its job");
         Some(ticket)
-    }
-
-    pub(crate) fn admit(&self) -> Result<Admission<'_>, SubmitError> {
-        let accepting = self.shared.accepting.fetch_add(1, Ordering::AcqRel);
-        let admission = Admission(&self.shared.accepting);
-        let waiting = self.shared.store.counts().queued.saturating_add(accepting);
-        if waiting >= self.shared.max_queue {
-            return Err(SubmitError::QueueFull { waiting });
-        }
-        Ok(admission)
-    }
-}
-
-/// Counts one acceptance while it is under way.
-pub(crate) struct Admission<'a>(&'a AtomicU64);
-
-impl Drop for Admission<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
     }
 }
 

@@ -51,7 +51,6 @@ impl SchedulerHandle {
         if shared.draining.is_cancelled() {
             return Err(SubmitError::ShuttingDown);
         }
-        let _admission = self.admit()?;
         let now = shared.clock.now();
         let id = JobId::generate(now, shared.random.as_ref());
         let entry = Entry {
@@ -66,7 +65,8 @@ impl SchedulerHandle {
             .enter(entry, request.max_queued, shared.running());
         let mut attachment =
             entered.map_err(|CallerFull { waiting }| SubmitError::CallerQueueFull { waiting })?;
-        let job = request.into_job(id, now);
+        let mut job = request.into_job(id, now);
+        job.max_queue = Some(shared.max_queue);
         let accepted = shared.store.accept(job.clone()).await;
         if let Ok(Accepted::New { seq }) = accepted {
             let job = Box::new(job.to_job(seq));
@@ -88,6 +88,9 @@ impl SchedulerHandle {
         match accepted {
             Ok(Accepted::Existing(job)) => Ok(Entered::Existing(job)),
             Ok(Accepted::New { .. }) => Err(StoreError::NotFound),
+            Err(StoreError::QueueFull { waiting }) => {
+                return Err(SubmitError::QueueFull { waiting });
+            }
             Err(source) => Err(source),
         }
         .map_err(|source| SubmitError::Store { id, source })
@@ -123,6 +126,7 @@ impl NewRequest {
                 body: self.body,
             },
             idempotency: self.idempotency,
+            max_queue: None,
             retry_of: self.retry_of,
             metadata: self.metadata,
         }

@@ -102,6 +102,7 @@ impl ApiError {
             StoreError::Closed => Self::new(Fault::ShuttingDown, "foreman is shutting down"),
             StoreError::Lost(_)
             | StoreError::NotFound
+            | StoreError::QueueFull { .. }
             | StoreError::Busy
             | StoreError::Failed(_)
             | StoreError::Database(_)
@@ -119,6 +120,7 @@ impl ApiError {
             StoreError::Full(_) => Self::new(Fault::StoreFull, "the disk of foreman is full"),
             StoreError::Closed => Self::new(Fault::ShuttingDown, "foreman is shutting down"),
             StoreError::NotFound => Self::new(Fault::NotFound, "no such job"),
+            StoreError::QueueFull { .. } => Self::new(Fault::QueueFull, BUSY),
             StoreError::Lost(_) | StoreError::IdempotencyMismatch | StoreError::Damaged(_) => {
                 Self::internal()
             }

@@ -104,6 +104,7 @@ fn job(number: u64) -> NewJob {
             body: vec![b'x'; 1024].into(),
         },
         idempotency: None,
+        max_queue: None,
         retry_of: None,
         metadata: None,
     }

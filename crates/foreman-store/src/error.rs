@@ -18,6 +18,12 @@ pub enum StoreError {
     /// The disk is full or nearly so; certainly nothing was changed.
     #[error("disk is full: {0}")]
     Full(String),
+    /// As many jobs wait as may; certainly nothing was changed.
+    #[error("{waiting} jobs are waiting")]
+    QueueFull {
+        /// How many wait.
+        waiting: u64,
+    },
     /// Another process holds the database; certainly nothing was changed.
     #[error("database is busy")]
     Busy,

@@ -37,7 +37,8 @@ pub trait QueueStore: Send + Sync + fmt::Debug {
     ///
     /// # Errors
     ///
-    /// [`StoreError::IdempotencyMismatch`], [`StoreError::Full`] while the intake is closed,
+    /// [`StoreError::IdempotencyMismatch`], [`StoreError::QueueFull`] while `max_queue` jobs wait,
+    /// [`StoreError::Full`] while the intake is closed,
     /// [`StoreError::Unknown`] when the job may or may not be there.
     async fn accept(&self, job: NewJob) -> Result<Accepted, StoreError>;
 

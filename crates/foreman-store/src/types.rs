@@ -11,7 +11,7 @@ use foreman_job::{
     RunnerKey, Timestamp, Usage,
 };
 
-use crate::RunLog;
+use crate::{RunLog, StoreError};
 
 /// Header names and values in the order they came.
 pub type Headers = Vec<(String, String)>;
@@ -49,6 +49,8 @@ pub struct NewJob {
     pub request: StoredRequest,
     /// The key under which a repetition finds this job.
     pub idempotency: Option<IdempotencyKey>,
+    /// It is accepted only while fewer jobs than this wait; none: always.
+    pub max_queue: Option<u64>,
     /// The job of which this one is a repetition.
     pub retry_of: Option<JobId>,
     /// What its caller wants to remember with it: the text of a JSON object.
@@ -382,6 +384,14 @@ impl QueueCounts {
 }
 
 impl NewJob {
+    /// Refuses the job while as many wait as may.
+    pub(crate) const fn check_room(&self, waiting: u64) -> Result<(), StoreError> {
+        match self.max_queue {
+            Some(max) if waiting >= max => Err(StoreError::QueueFull { waiting }),
+            _ => Ok(()),
+        }
+    }
+
     /// Until when it is kept out of the ready queue.
     pub(crate) fn rests_until(&self) -> Option<Timestamp> {
         self.not_before.filter(|at| *at > self.created_at)

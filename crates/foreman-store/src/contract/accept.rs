@@ -13,7 +13,7 @@ use foreman_job::{Endpoint, Priority, RunnerKey};
 use futures_like::join_all;
 
 use super::Subject;
-use super::words::{accept, answer, asking, at, done, key, read, running, settle};
+use super::words::{accept, answer, asking, at, claim_any, done, key, read, running, settle};
 use crate::{Accepted, NewJob, StoreError};
 
 /// What a caller asked is what is read back.
@@ -109,7 +109,7 @@ pub async fn a_repeated_key_finds_a_job_that_has_ended(subject: &impl Subject) {
         ..asking("a", 1)
     };
     accept(&*store, first.clone()).await;
-    let claimed = super::words::claim_any(&*store, 2).await.expect("is ready");
+    let claimed = claim_any(&*store, 2).await.expect("is ready");
     let ended = settle(&*store, &claimed.job, 3, done()).await;
 
     let accepted = store.accept(first.clone()).await.expect("accepts");
@@ -202,4 +202,25 @@ mod futures_like {
         .await;
         ready
     }
+}
+
+/// So many wait, and not one more; a repetition of one that waits is none.
+pub async fn no_more_wait_than_may(subject: &impl Subject) {
+    let store = subject.open();
+    let bounded = |time: i64, body: Option<u8>| NewJob {
+        max_queue: Some(2),
+        idempotency: body.map(|body| key("ann", "k", body)),
+        ..asking("a", time)
+    };
+    store.accept(bounded(1, Some(7))).await.expect("accepts");
+    store.accept(bounded(2, None)).await.expect("accepts");
+
+    let refused = store.accept(bounded(3, None)).await;
+    let repeated = store.accept(bounded(4, Some(7))).await.expect("finds");
+
+    assert!(matches!(refused, Err(StoreError::QueueFull { waiting: 2 })));
+    assert!(matches!(repeated, Accepted::Existing(_)));
+    claim_any(&*store, 5).await.expect("one is ready");
+    store.accept(bounded(6, None)).await.expect("accepts");
+    assert_eq!((store.counts().queued, store.counts().loading), (2, 1));
 }

@@ -36,6 +36,7 @@ macro_rules! store_contract {
             accept::a_job_keeps_what_it_was_accepted_with,
             accept::places_ascend_in_the_order_of_acceptance,
             accept::an_id_is_not_given_twice,
+            accept::no_more_wait_than_may,
             accept::a_repeated_key_finds_the_first_job,
             accept::a_repeated_key_finds_a_job_that_has_ended,
             accept::a_key_with_another_body_is_refused,

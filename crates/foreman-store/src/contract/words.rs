@@ -55,6 +55,7 @@ pub(super) fn asking(model: &str, created_at: i64) -> NewJob {
             body: Bytes::from(format!("{{\"model\":\"{model}\"}}")),
         },
         idempotency: None,
+        max_queue: None,
         retry_of: None,
         metadata: None,
     }

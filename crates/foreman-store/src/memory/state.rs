@@ -48,6 +48,7 @@ impl State {
         if self.by_id(new.id).is_some() {
             return Err(StoreError::Database(Box::new(TakenId(new.id))));
         }
+        new.check_room(self.counts().queued)?;
         let seq = self.last_seq.saturating_add(1);
         self.last_seq = seq;
         let entry = Entry {

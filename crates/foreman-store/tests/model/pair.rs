@@ -234,6 +234,7 @@ impl Pair {
                 headers: vec![("x-number".to_owned(), number.to_string())],
                 body: Bytes::from(vec![b'q'; number * 500]),
             },
+            max_queue: None,
             retry_of: None,
             metadata: None,
             idempotency: None,

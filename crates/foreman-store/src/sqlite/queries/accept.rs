@@ -31,6 +31,7 @@ pub(in crate::sqlite) fn accept(tx: &mut Tx<'_>, new: &NewJob) -> Result<Accepte
         let existing = rows::by_seq(tx.conn, seq)?.ok_or(StoreError::NotFound)?;
         return Ok(Accepted::Existing(Box::new(existing)));
     }
+    new.check_room(tx.counts.queued)?;
     tx.admit(size(new))?;
     let seq = insert(tx.conn, new)?;
     let headers = rows::headers_to_text(&new.request.headers)?;

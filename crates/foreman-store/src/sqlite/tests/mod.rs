@@ -95,6 +95,7 @@ fn job(number: u64, body: usize) -> NewJob {
             body: vec![b'x'; body].into(),
         },
         idempotency: None,
+        max_queue: None,
         retry_of: None,
         metadata: None,
     }
