@@ -42,7 +42,7 @@ pub(crate) struct Pair {
 
 impl Pair {
     pub(crate) fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = directory();
         let system = Some(open(&dir));
         Self {
             dir,
@@ -480,9 +480,15 @@ fn open(dir: &TempDir) -> SqliteStore {
     SqliteStore::open(&config).unwrap()
 }
 
+/// A directory in memory, where there is such a thing: nothing here waits for a disk.
+fn directory() -> TempDir {
+    let in_memory = tempfile::tempdir_in("/dev/shm");
+    in_memory.or_else(|_| tempfile::tempdir()).unwrap()
+}
+
 /// What a killed process would leave: the files as they are, in the middle of its life.
 fn image(dir: &TempDir) -> TempDir {
-    let image = tempfile::tempdir().unwrap();
+    let image = directory();
     for name in ["queue.db", "queue.db-wal"] {
         fs::copy(dir.path().join(name), image.path().join(name)).unwrap();
     }
