@@ -25,14 +25,15 @@ fn expected(case: &Case, books: &Books) -> Expected {
     let (found, crashes, attempt, epoch): (&[&str], _, _, _) = match (case.step(), case.is_after())
     {
         ("after_read_body" | "migrate", _) | ("accept", false) => (&[], 0, 0, 1),
+        // What is ready may be claimed before the one that made it ready knows of it.
+        ("accept", true) if state == Some("loading") => (&["loading"], 1, 0, 2),
+        ("promote", true) if state == Some("loading") => (&["loading"], 1, 1, 3),
         ("accept", true) | ("claim", false) => (&["queued"], 0, 0, 1),
         ("claim", true) | ("before_connect", _) | ("start" | "requeue", false) => {
             (&["loading"], 1, 0, 2)
         }
         ("start", true) => (&["working"], 1, 0, 2),
         ("settle", true) | ("prune", false) => (&["done"], 0, 0, 1),
-        // What is ready may be claimed before the one that made it ready knows of it.
-        ("promote", true) if state == Some("loading") => (&["loading"], 1, 1, 3),
         ("requeue", true) | ("promote", _) => (&["queued"], 0, 1, 2),
         ("recovery", _) if case.point == "in_recovery_3" => (&["queued"], 1, 0, 2),
         ("cancel", true) => (&["loading"], 1, 0, 1),
@@ -67,7 +68,8 @@ pub(crate) async fn is_right(case: &Case, corpse: Corpse) {
         case.step(),
         "after_read_body" | "accept" | "claim" | "before_connect"
     ) {
-        assert_eq!(asked, 0, "{case}");
+        let was_claimed = usize::from(case.step() == "accept" && expected.epoch > 1);
+        assert!(asked <= was_claimed, "{case}: {asked}");
     }
     if case.point == "after_requeue" {
         rest_is_kept(case, &foreman, &books).await;

@@ -125,7 +125,7 @@ pub(crate) fn resting(builder: Builder) -> Builder {
 /// The foreman that has the request dies.
 async fn in_the_middle(case: &Case, stub: &Stub, foreman: &Builder) -> Seen {
     let gate = match case.step() {
-        "cancel" => Some(stub.hold(Hold::before_first_token())),
+        "accept" | "cancel" => Some(stub.hold(Hold::before_first_token())),
         "start" | "chunk" => Some(stub.hold(Hold::after_chunks(1))),
         "after_first_chunk" if case.form != Form::Whole => Some(stub.hold(Hold::after_chunks(1))),
         _ => None,
