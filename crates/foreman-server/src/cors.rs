@@ -175,12 +175,14 @@ mod tests {
     #[case("app://obsidian.md", true)]
     #[case("vscode-webview://abc", true)]
     #[case("http://mac.example", true)]
+    #[case("https://pages.mac.example", true)]
+    #[case("https://pages.mac.example.evil.example", false)]
     #[case("http://evil.example", false)]
     #[case("http://localhost.evil.example", false)]
     #[case("chrome-extension://abc", false)]
     #[case("null", false)]
     fn only_known_origins_may_call(#[case] origin: &str, #[case] allowed: bool) {
-        let cors = Cors::new(&["http://mac.example".to_owned()]);
+        let cors = Cors::new(&["http://mac.example", "https://*.mac.example"].map(str::to_owned));
 
         let verdict = cors.judge(&Method::POST, &request(origin, "foreman:8080"));
 

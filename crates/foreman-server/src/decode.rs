@@ -64,6 +64,28 @@ mod tests {
         assert_eq!(&*native, FRAME);
     }
 
+    /// Blocks that each stand for 128 KiB of spaces.
+    fn spaces(blocks: usize) -> Bytes {
+        let frame = [
+            &b"\x28\xb5\x2f\xfd\x00\x58"[..],
+            &b"\x02\x00\x10 ".repeat(blocks),
+        ];
+        let last = b"\x03\x00\x10 ";
+        Bytes::from([frame.concat().as_slice(), last].concat())
+    }
+
+    #[test]
+    fn no_more_is_decoded_than_the_target_decodes() {
+        let all = usize::try_from(LIMIT).unwrap();
+        let fits = spaces(all / (128 * 1024) - 1);
+        let beyond = spaces(all / (128 * 1024));
+
+        let read = decoded(Endpoint::V1Responses, &zstd(), &fits).len();
+
+        assert_eq!(read, all);
+        assert_eq!(*decoded(Endpoint::V1Responses, &zstd(), &beyond), *beyond);
+    }
+
     #[test]
     fn what_is_no_zstd_stays_what_it_is() {
         let body = Bytes::from_static(b"plain");

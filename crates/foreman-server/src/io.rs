@@ -306,6 +306,24 @@ mod tests {
         drop(peer);
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn a_head_that_never_pauses_is_over_when_its_time_is() {
+        let mut heads = Heads {
+            limit: Duration::from_secs(10),
+            began: None,
+            timer: None,
+            seen: 0,
+        };
+        let mut watch = async |read| poll_fn(|cx| Poll::Ready(heads.watch(cx, read).is_ok())).await;
+
+        // Nothing has begun; then a byte comes every second, and is always there.
+        assert!(watch(false).await);
+        for second in 0..20_u64 {
+            assert_eq!(watch(true).await, second < 10, "{second}");
+            tokio::time::advance(Duration::from_secs(1)).await;
+        }
+    }
+
     #[tokio::test]
     async fn an_interim_response_is_sent_when_nothing_else_is() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -63,7 +63,7 @@ impl CallerService {
         let method = request.method().clone();
         let mut record = Record::begin(metrics, Arc::clone(&wishes), method, route.class());
         let app = Arc::clone(&self.app);
-        let is_last = self.is_last(&request);
+        let is_last = self.place == PlaceKind::Reserved;
         let answered = AssertUnwindSafe(self.judge(route, request, &mut record))
             .catch_unwind()
             .await;
@@ -78,15 +78,6 @@ impl CallerService {
             response.headers_mut().insert(header::CONNECTION, close);
         }
         record.follow(response)
-    }
-
-    /// Tells whether the connection is closed after this request.
-    ///
-    /// Of a request with two framings the other one is gone by now. What follows such a request is
-    /// not another one, whatever a proxy in front takes it for.
-    fn is_last(&self, request: &Request<Incoming>) -> bool {
-        let framed = request.headers().contains_key(header::TRANSFER_ENCODING);
-        framed || self.place == PlaceKind::Reserved
     }
 
     /// Answers a request once it may come in.

@@ -102,6 +102,13 @@ mod tests {
         assert_eq!(refused.status(), 413);
     }
 
+    #[test]
+    fn nothing_is_read_after_one_too_many() {
+        let refused = array(&Bytes::from_static(b"[1,2,3,broken"), 2).unwrap_err();
+
+        assert_eq!(refused.status(), 413);
+    }
+
     #[rstest]
     #[case("[1,")]
     #[case("[1,]")]
