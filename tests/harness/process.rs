@@ -38,7 +38,7 @@ pub struct Foreman {
     url: String,
     log: Log,
     directory: Arc<TempDir>,
-    _readers: JoinSet<()>,
+    readers: JoinSet<()>,
 }
 
 impl Builder {
@@ -166,7 +166,7 @@ impl Builder {
             url,
             log,
             directory: self.directory,
-            _readers: readers,
+            readers,
         }
     }
 }
@@ -221,9 +221,13 @@ impl Foreman {
 
     /// Waits until it ends by itself.
     pub async fn exit(&mut self) -> ExitStatus {
-        within("foreman to end", self.child.wait())
+        let status = within("foreman to end", self.child.wait())
             .await
-            .expect("its exit status")
+            .expect("its exit status");
+        // What it wrote last is read by then.
+        let read = async { while self.readers.join_next().await.is_some() {} };
+        within("its log to end", read).await;
+        status
     }
 
     /// Returns its resident memory in bytes.

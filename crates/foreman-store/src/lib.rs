@@ -50,6 +50,7 @@
 //!             body: r#"{"model":"llama3"}"#.into(),
 //!         },
 //!         idempotency: None,
+//!         max_queue: None,
 //!         retry_of: None,
 //!         metadata: None,
 //!     })
