@@ -51,7 +51,8 @@ fn sources() -> Vec<(PathBuf, String)> {
         for entry in std::fs::read_dir(&folder).unwrap() {
             let path = entry.unwrap().path();
             let name = path.file_name().unwrap().to_string_lossy().into_owned();
-            if path.is_dir() && !["target", "clients", "node_modules"].contains(&name.as_str()) {
+            let is_built = path.join("CACHEDIR.TAG").is_file();
+            if path.is_dir() && !is_built && !["clients", "node_modules"].contains(&name.as_str()) {
                 folders.push(path);
             } else if path.extension().is_some_and(|it| it == "rs") {
                 let text = std::fs::read_to_string(&path).unwrap();
