@@ -216,7 +216,7 @@ fn each_fault_case_names_the_tests_that_try_it() {
         assert!(cells.iter().all(|cell| !cell.is_empty()), "{row}");
         numbers.push(cells[0].parse::<u32>().unwrap());
         for name in quoted(cells[2]) {
-            if name.ends_with(".rs") {
+            if Path::new(name).extension().is_some_and(|it| it == "rs") {
                 assert!(
                     root().join(name).is_file(),
                     "case {}: no file {name}",

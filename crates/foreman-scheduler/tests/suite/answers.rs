@@ -179,7 +179,7 @@ async fn a_load_of_four_minutes_is_waited_for_and_seen() {
     let ticket = rig.submit(chat("a", "hi")).await;
     let id = ticket.id();
 
-    tokio::time::sleep(load - Duration::from_secs(1)).await;
+    tokio::time::sleep(Duration::from_secs(239)).await;
     let before = rig.job(id).await.progress;
     let answer = text(ticket).await;
 
