@@ -63,7 +63,7 @@ impl CallerService {
         let method = request.method().clone();
         let mut record = Record::begin(metrics, Arc::clone(&wishes), method, route.class());
         let app = Arc::clone(&self.app);
-        let is_last = self.place == PlaceKind::Reserved;
+        let is_last = self.place == PlaceKind::Reserved || is_oddly_framed(request.headers());
         let answered = AssertUnwindSafe(self.judge(route, request, &mut record))
             .catch_unwind()
             .await;
@@ -252,6 +252,18 @@ fn allowing(mut response: Response, methods: &'static str) -> Response {
     let methods = HeaderValue::from_static(methods);
     response.headers_mut().insert(header::ALLOW, methods);
     response
+}
+
+/// Tells whether a request says more of its framing than that it comes in chunks.
+///
+/// What follows such a request is not another one, whatever a proxy in front takes it for. One with
+/// a length beside its chunks is closed by hyper, which forgets the length.
+fn is_oddly_framed(headers: &HeaderMap) -> bool {
+    let mut framings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    let Some(first) = framings.next() else {
+        return false;
+    };
+    framings.next().is_some() || !first.as_bytes().eq_ignore_ascii_case(b"chunked")
 }
 
 fn redirected(redirect: &Redirect) -> Response {
