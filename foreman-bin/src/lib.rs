@@ -20,11 +20,6 @@ pub mod commands;
 pub mod settings;
 pub mod telemetry;
 
-/// Ten thousand callers that wait, and chunks by the million: many small allocations, made on one
-/// thread and freed on another.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 mod args;
 mod exit;
 #[cfg(feature = "fail-points")]
