@@ -70,7 +70,9 @@ async fn a_target_that_goes_away_in_mid_queue_costs_nobody_behind_the_running_jo
         waiting.push(Exchange::post(foreman.url(), "/api/chat", &body).await);
     }
     eventually("all to wait", || async {
-        foreman.health().await["queue"]["queued"] == 10
+        let health = foreman.health().await;
+        // Away already: not in the moment before the first one is claimed.
+        health["queue"]["queued"] == 10 && health["target"]["reachable"] == false
     })
     .await;
     stub.resume_listening().await.unwrap();
