@@ -1,5 +1,6 @@
 //! How many jobs wait, and where one of them stands.
 
+use std::borrow::Borrow;
 use std::collections::btree_map::Entry;
 
 use foreman_job::{HeadJob, Job, JobState, Priority, RunnerKey, Timestamp};
@@ -88,7 +89,9 @@ pub(in crate::sqlite) fn standings(
             continue;
         }
         if let Entry::Vacant(class) = standings.runners.entry(job.priority) {
-            class.insert(runners(&snapshot, job.priority, now)?);
+            // Those that jobs wait for are known: none need be looked for.
+            let known = depths.runners(job.priority);
+            class.insert(oldest_of(&snapshot, known, job.priority, now)?);
         }
         // What rests is counted in the depths, and stands nowhere.
         let older = if any_rests {
@@ -103,9 +106,18 @@ pub(in crate::sqlite) fn standings(
 
 /// Reads the oldest ready job of a class for each runner, the oldest first.
 fn runners(conn: &Connection, class: Priority, now: Timestamp) -> Result<Vec<HeadJob>, StoreError> {
+    oldest_of(conn, heads::runners(conn)?, class, now)
+}
+
+fn oldest_of(
+    conn: &Connection,
+    runners: impl IntoIterator<Item: Borrow<RunnerKey>>,
+    class: Priority,
+    now: Timestamp,
+) -> Result<Vec<HeadJob>, StoreError> {
     let mut found = Vec::new();
-    for runner in heads::runners(conn)? {
-        found.extend(heads::of_runner(conn, &runner, class, now)?);
+    for runner in runners {
+        found.extend(heads::of_runner(conn, runner.borrow(), class, now)?);
     }
     found.sort_unstable_by_key(|head| head.seq);
     Ok(found)
