@@ -140,8 +140,7 @@ async fn a_request_that_finds_the_disk_full_does_not_take_its_group_with_it() {
     let mut tasks = JoinSet::new();
     let mut accepting = JoinSet::new();
 
-    let release = held(&mut tasks, &store, 1);
-    all_sent().await;
+    let release = held(&mut tasks, &store, 1).await;
     for number in 10..30 {
         let store = Arc::clone(&store);
         accepting.spawn(async move { store.accept(job(number, 50_000)).await });

@@ -2,24 +2,30 @@
 
 use std::sync::mpsc;
 
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use super::*;
 use crate::{Accepted, StoreError};
 
 /// Keeps the writer busy with a claim for a free slot until the sender is dropped.
-pub(super) fn held(
+///
+/// Returns when the writer is: nothing that is sent later shares the transaction of the claim.
+pub(super) async fn held(
     tasks: &mut JoinSet<()>,
     store: &Arc<SqliteStore>,
     slot: u32,
 ) -> mpsc::Sender<()> {
     let (release, gate) = mpsc::channel();
     let gate = std::sync::Mutex::new(gate);
+    let busy = Arc::new(Notify::new());
+    let entered = Arc::clone(&busy);
     let store = Arc::clone(store);
     tasks.spawn(async move {
         let request = ClaimRequest {
             slot,
             choose: Arc::new(move |_: &QueueHeads| {
+                entered.notify_one();
                 let _released = gate.lock().unwrap().recv();
                 None
             }),
@@ -27,6 +33,7 @@ pub(super) fn held(
         };
         store.claim(request).await.unwrap();
     });
+    busy.notified().await;
     release
 }
 
@@ -45,8 +52,7 @@ async fn what_waits_together_is_committed_together() {
     let before = store.stats();
     let mut tasks = JoinSet::new();
 
-    let release = held(&mut tasks, &store, 0);
-    all_sent().await;
+    let release = held(&mut tasks, &store, 0).await;
     for number in 2..=101 {
         let store = Arc::clone(&store);
         tasks.spawn(async move { accept(&store, number).await });
@@ -71,8 +77,7 @@ async fn a_refused_command_leaves_its_group_alone() {
     let mut tasks = JoinSet::new();
     let mut accepting = JoinSet::new();
 
-    let release = held(&mut tasks, &store, 0);
-    all_sent().await;
+    let release = held(&mut tasks, &store, 0).await;
     for number in [2, 1, 3, 2, 4] {
         let store = Arc::clone(&store);
         accepting.spawn(async move { (number, store.accept(job(number, 10)).await) });
@@ -124,8 +129,7 @@ async fn what_was_sent_before_the_end_is_written() {
     accept(&store, 1).await;
     let mut tasks = JoinSet::new();
 
-    let release = held(&mut tasks, &store, 0);
-    all_sent().await;
+    let release = held(&mut tasks, &store, 0).await;
     for number in 2..=11 {
         let store = Arc::clone(&store);
         tasks.spawn(async move { accept(&store, number).await });
@@ -146,8 +150,7 @@ async fn a_caller_that_left_tears_nothing() {
     let mut tasks = JoinSet::new();
     let mut leaving = JoinSet::new();
 
-    let release = held(&mut tasks, &store, 0);
-    all_sent().await;
+    let release = held(&mut tasks, &store, 0).await;
     let sending = Arc::clone(&store);
     leaving.spawn(async move { accept(&sending, 2).await });
     all_sent().await;
