@@ -17,7 +17,13 @@ async fn refusal(builder: &Builder) -> String {
     if rustix::process::geteuid().is_root() {
         // Root may write everywhere, so it is somebody else; whom the program must be readable for.
         let copy = builder.database().with_file_name("foreman");
-        fs::copy(env!("CARGO_BIN_EXE_foreman-under-test"), &copy).unwrap();
+        // By another process: a program that this one has open for writing, or a child of it that
+        // is just being started, cannot be run.
+        let copied = tokio::process::Command::new("cp")
+            .arg(env!("CARGO_BIN_EXE_foreman-under-test"))
+            .arg(&copy)
+            .status();
+        assert!(within("a copy", copied).await.unwrap().success());
         let mut other = tokio::process::Command::new(&copy);
         let inner = command.as_std();
         other
