@@ -46,6 +46,7 @@
 
 mod attempt;
 mod breaker;
+mod claim;
 mod classify;
 mod config;
 mod embedder;

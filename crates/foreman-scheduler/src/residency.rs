@@ -53,6 +53,13 @@ impl Residency {
         &self.resident
     }
 
+    /// Returns the resident runners and until when they are taken as current; none when they are
+    /// not.
+    pub(crate) fn fresh(&self) -> Option<(&[RunnerKey], Instant)> {
+        let until = self.read_at? + FRESH;
+        (Instant::now() < until).then_some((&self.resident, until))
+    }
+
     /// Tells whether a runner is resident, as far as is known.
     pub(crate) fn has(&self, runner: &RunnerKey) -> bool {
         self.resident.contains(runner)

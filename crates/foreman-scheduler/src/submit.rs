@@ -99,7 +99,8 @@ impl SchedulerHandle {
     /// Tells those whom a new job concerns.
     fn announce(&self, job: &Job, live: &LiveJob) {
         let shared = &self.shared;
-        if job.progress.retry_at.is_none() {
+        // It may have been claimed already.
+        if job.progress.retry_at.is_none() && shared.store.counts().queued > 0 {
             shared.ready.notify_one();
         }
         if job.progress.retry_at.is_some() || job.expires_at.is_some() {

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use foreman_job::{FailureKind, Job, JobFailure};
 use foreman_ollama::{Deadlines, ErrorKind, Inventory, OllamaClient, TargetError};
-use foreman_store::{Claimed, SlotTaken, StoreError};
+use foreman_store::{Claimed, StoreError};
 use tokio::sync::Notify;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
@@ -23,17 +23,14 @@ use crate::breaker::Breaker;
 use crate::handle::Shared;
 use crate::keep_alive::KeepAlivePolicy;
 use crate::metrics::Metrics;
-use crate::order::{Order, Situation};
+use crate::order::Order;
 use crate::residency::Residency;
 use crate::run::{Run, Swap};
 use crate::status::{BreakerStatus, Running};
 use crate::{settle, transition};
 
-/// The slot of this worker; a target has one.
-const SLOT: u32 = 0;
-
 /// A wake-up that got lost costs at most this.
-const POLL: Duration = Duration::from_secs(1);
+pub(crate) const POLL: Duration = Duration::from_secs(1);
 
 /// A target that is up answers a probe within this time.
 const PROBE_PATIENCE: Duration = Duration::from_secs(5);
@@ -70,6 +67,15 @@ impl Worker {
     ///
     /// When the store cannot keep what was done: nothing more may be run.
     pub(crate) async fn run(mut self) -> Result<(), StoreError> {
+        let mut outcome = self.work().await;
+        // After an error, too: their callers hear of it.
+        while !self.ending.is_empty() {
+            outcome = outcome.and(self.one_ended().await);
+        }
+        outcome
+    }
+
+    async fn work(&mut self) -> Result<(), StoreError> {
         while !self.shared.draining.is_cancelled() {
             while let Some(ended) = self.ending.try_join_next() {
                 joined(ended)?;
@@ -81,45 +87,14 @@ impl Worker {
             match self.claim().await {
                 Ok(Some(claimed)) => self.turn(claimed).await?,
                 Ok(None) => self.idle().await?,
-                // The one before has not given its slot back yet.
-                Err(StoreError::Database(error))
-                    if error.is::<SlotTaken>() && !self.ending.is_empty() =>
-                {
-                    self.one_ended().await?;
-                }
-                Err(StoreError::Busy | StoreError::Full(_)) => {
-                    warn!("the database cannot be written now; no job is claimed");
-                    self.pause(POLL).await?;
-                }
-                Err(error) => return Err(error),
+                Err(error) => self.not_claimed(error).await?,
             }
-        }
-        while !self.ending.is_empty() {
-            self.one_ended().await?;
         }
         Ok(())
     }
 
-    async fn claim(&mut self) -> Result<Option<Claimed>, StoreError> {
-        if self.shared.store.counts().queued == 0 || self.shared.pauses.is_all() {
-            return Ok(None);
-        }
-        let snapshot = self.inventory.snapshot();
-        let runners = self.residency.runners(self.client.as_ref(), &snapshot);
-        let resident = runners.await.to_vec();
-        let now = self.shared.clock.now();
-        let situation = Situation {
-            slot: SLOT,
-            resident,
-            paused: self.shared.pauses.weights(&snapshot),
-            now,
-        };
-        let wish = self.order.wish(situation, &self.shared, &self.metrics);
-        self.shared.store.claim(wish).await
-    }
-
     /// Runs and settles one job.
-    async fn turn(&mut self, claimed: Claimed) -> Result<(), StoreError> {
+    pub(crate) async fn turn(&mut self, claimed: Claimed) -> Result<(), StoreError> {
         let Claimed { job, reason, .. } = &claimed;
         let span = info_span!("job", job.id = %job.id, model = job.model);
         transition::publish(
@@ -187,7 +162,7 @@ impl Worker {
     }
 
     /// Waits until one more claim has ended.
-    async fn one_ended(&mut self) -> Result<(), StoreError> {
+    pub(crate) async fn one_ended(&mut self) -> Result<(), StoreError> {
         self.ending.join_next().await.map_or(Ok(()), joined)
     }
 
@@ -344,13 +319,7 @@ impl Worker {
         matches!(answer, Ok(Ok(answer)) if answer.status.is_success())
     }
 
-    /// Does what is left to do when the queue is empty, and waits for a job.
-    async fn idle(&mut self) -> Result<(), StoreError> {
-        self.end_drain().await;
-        self.pause(POLL).await
-    }
-
-    async fn end_drain(&mut self) {
+    pub(crate) async fn end_drain(&mut self) {
         let unloads = self
             .residency
             .current()
@@ -359,12 +328,17 @@ impl Worker {
         self.keep_alive.honour(self.client.as_ref(), unloads).await;
     }
 
-    async fn pause(&mut self, longest: Duration) -> Result<(), StoreError> {
+    pub(crate) async fn pause(&mut self, longest: Duration) -> Result<(), StoreError> {
+        self.woken(Instant::now() + longest).await
+    }
+
+    /// Waits for something to do.
+    pub(crate) async fn woken(&mut self, latest: Instant) -> Result<(), StoreError> {
         let shared = Arc::clone(&self.shared);
         tokio::select! {
             () = shared.ready.notified() => Ok(()),
             () = shared.draining.cancelled() => Ok(()),
-            () = tokio::time::sleep(longest) => Ok(()),
+            () = tokio::time::sleep_until(latest) => Ok(()),
             ended = self.one_ended(), if !self.ending.is_empty() => ended,
         }
     }

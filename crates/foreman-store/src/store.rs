@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use foreman_job::lifecycle::Epoch;
 use foreman_job::{Job, JobId, RunnerKey, Timestamp};
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, oneshot, watch};
 
 use crate::{
     Accepted, ClaimRequest, Claimed, Deletion, Depth, Due, JobFilter, JobList, LogPage, NewJob,
@@ -52,6 +52,25 @@ pub trait QueueStore: Send + Sync + fmt::Debug {
     /// A job whose request cannot be read any more is claimed like others, without it: whoever
     /// claimed it fails it, and the queue goes on.
     async fn claim(&self, request: ClaimRequest) -> Result<Option<Claimed>, StoreError>;
+
+    /// Claims like [`claim`](Self::claim), and when no job is ready waits for one to be accepted:
+    /// that is claimed in the same step. None when the caller has waited `enough` (which it says by
+    /// sending or by dropping the sender), or when the store does not wait, as this default.
+    ///
+    /// The time of the claim is that of the request or, where it is later, of the acceptance.
+    ///
+    /// # Cancel safety
+    ///
+    /// None: a job may be claimed although the future was dropped. Say `enough`, and await the
+    /// answer.
+    async fn claim_arrival(
+        &self,
+        request: ClaimRequest,
+        enough: oneshot::Receiver<()>,
+    ) -> Result<Option<Claimed>, StoreError> {
+        drop(enough);
+        self.claim(request).await
+    }
 
     /// Notes that the target's first byte came: `loading` → `working`.
     ///

@@ -18,6 +18,11 @@ pub struct Fuse {
 }
 
 impl Fuse {
+    /// Tells whether there is a point at all.
+    pub(super) const fn is_set(&self) -> bool {
+        self.point.is_some()
+    }
+
     /// Dies where this is the point, and it was passed often enough.
     pub(crate) fn hit(&self, point: Point) {
         if self.is_due(point) {

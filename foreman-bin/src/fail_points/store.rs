@@ -11,7 +11,7 @@ use foreman_store::{
     Outcome, Purge, Purged, QueueCounts, QueueStore, Recovery, RunLog, Settlement, Standing,
     Standings, StoreError, StoreHealth, StoredAnswer, StoredRequest, Withdrawal,
 };
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, oneshot, watch};
 
 use super::{Fuse, Point, Step};
 
@@ -57,6 +57,19 @@ impl QueueStore for FusedStore {
     async fn claim(&self, request: ClaimRequest) -> Result<Option<Claimed>, StoreError> {
         self.change(Step::Claim, self.inner.claim(request), Option::is_some)
             .await
+    }
+
+    async fn claim_arrival(
+        &self,
+        request: ClaimRequest,
+        enough: oneshot::Receiver<()>,
+    ) -> Result<Option<Claimed>, StoreError> {
+        if self.fuse.is_set() {
+            // The points around a claim lie between it and the acceptance.
+            drop(enough);
+            return self.claim(request).await;
+        }
+        self.inner.claim_arrival(request, enough).await
     }
 
     async fn start(&self, seq: i64, epoch: Epoch, now: Timestamp) -> Result<(), StoreError> {

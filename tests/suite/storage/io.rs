@@ -121,7 +121,9 @@ async fn a_waiting_caller_whose_stored_request_is_gone_is_told_and_the_others_ar
     let first = Exchange::post(foreman.url(), "/api/chat", &chat(A, "first")).await;
     gate.reached().await;
     let mut waiting = Vec::new();
-    for (queued, prompt) in ["lost", "third"].into_iter().enumerate() {
+    // Too large to be in memory still.
+    let lost = "lost".repeat(20_000);
+    for (queued, prompt) in [&lost, "third"].into_iter().enumerate() {
         waiting.push(Exchange::post(foreman.url(), "/api/chat", &chat(A, prompt)).await);
         eventually("the job in the queue", || async {
             foreman.health().await["queue"]["queued"] == queued + 1

@@ -11,6 +11,7 @@ mod migrate;
 mod open;
 mod queries;
 mod reader;
+mod recent;
 mod rows;
 mod stats;
 mod store;

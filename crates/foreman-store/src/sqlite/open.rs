@@ -8,7 +8,7 @@ use super::error::{Class, class};
 use super::files::{LockFile, Place};
 use super::migrate::{self, APPLICATION_ID, KNOWN_VERSION};
 use super::reader::ReadLane;
-use super::writer::{Intake, LOG_BOUND, Shared, Syncer, WriteLane, Writer};
+use super::writer::{Intake, LOG_BOUND, Shared, Syncer, Waiting, WriteLane, Writer};
 use super::{CLEAN_STOP, OpenError, SqliteConfig, connection, queries};
 
 /// The first version without a bug that can lose commits when the log starts anew.
@@ -71,6 +71,7 @@ pub(super) fn open(config: &SqliteConfig) -> Result<(WriteLane, ReadLane, Place)
         syncer,
         conn,
         intake,
+        waiting: Waiting::default(),
         depths,
         shared,
         place: place.clone(),

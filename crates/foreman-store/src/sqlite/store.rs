@@ -8,10 +8,11 @@ use bytes::Bytes;
 use foreman_job::lifecycle::Epoch;
 use foreman_job::{Job, JobId, RunnerKey, Timestamp};
 use rusqlite::Connection;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, oneshot, watch};
 
 use super::files::Place;
 use super::reader::ReadLane;
+use super::recent::Recent;
 use super::writer::{Durability, Load, WriteLane};
 use super::{OpenError, SqliteConfig, StoreStats, open, queries, rows};
 use crate::log::Span;
@@ -43,6 +44,7 @@ const DURABLE: Load = Load {
 pub struct SqliteStore {
     writer: WriteLane,
     reader: ReadLane,
+    recent: Recent,
     place: Place,
 }
 
@@ -57,6 +59,7 @@ impl SqliteStore {
         Ok(Self {
             writer,
             reader,
+            recent: Recent::new(config.recent_requests),
             place,
         })
     }
@@ -81,6 +84,10 @@ impl SqliteStore {
 
     /// Reads what a claimed job asks. Where that cannot be read, the job alone suffers.
     async fn with_request(&self, mut claimed: Claimed) -> Result<Claimed, StoreError> {
+        claimed.request = self.recent.take(claimed.job.seq);
+        if claimed.request.is_some() {
+            return Ok(claimed);
+        }
         let Claimed { job, .. } = &claimed;
         let (seq, epoch) = (job.seq, job.progress.epoch);
         let reading = self
@@ -121,8 +128,15 @@ impl QueueStore for SqliteStore {
             bytes: queries::accept_size(&job),
             ..DURABLE
         };
+        let recent = self.recent.clone();
         self.writer
-            .call(load, move |tx| queries::accept(tx, &job))
+            .call(load, move |tx| {
+                let accepted = queries::accept(tx, &job)?;
+                if let Accepted::New { seq } = accepted {
+                    recent.keep(seq, &job.request);
+                }
+                Ok(accepted)
+            })
             .await
     }
 
@@ -130,6 +144,20 @@ impl QueueStore for SqliteStore {
         let claim = self
             .writer
             .call(ORDERED, move |tx| queries::claim(tx, &request));
+        match claim.await? {
+            Some(claimed) => self.with_request(claimed).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    async fn claim_arrival(
+        &self,
+        request: ClaimRequest,
+        enough: oneshot::Receiver<()>,
+    ) -> Result<Option<Claimed>, StoreError> {
+        let claim = self
+            .writer
+            .call_until(ORDERED, enough, move |tx| queries::claim(tx, &request));
         match claim.await? {
             Some(claimed) => self.with_request(claimed).await.map(Some),
             None => Ok(None),

@@ -42,6 +42,9 @@ pub(in crate::sqlite) fn accept(tx: &mut Tx<'_>, new: &NewJob) -> Result<Accepte
             ":headers": headers,
             ":body": new.request.body.as_ref(),
         })?;
+    if new.rests_until().is_none() {
+        tx.accepted(new.created_at);
+    }
     tx.moved(None, Some(JobState::Queued));
     tx.queue_moved(Move::In(Group::of_new(new)));
     Ok(Accepted::New { seq })

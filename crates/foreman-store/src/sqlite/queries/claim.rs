@@ -34,9 +34,10 @@ pub(in crate::sqlite) fn claim(
 
 fn take(tx: &mut Tx<'_>, wish: &ClaimRequest, choice: Choice) -> Result<Claimed, StoreError> {
     let before = rows::by_seq(tx.conn, choice.seq)?.ok_or(StoreError::NotFound)?;
-    let job = transition::apply(&before, &Event::Claim, wish.now)?;
+    let now = tx.now(wish.now);
+    let job = transition::apply(&before, &Event::Claim, now)?;
     let change = Change {
-        now: wish.now,
+        now,
         claim: Some((wish.slot, choice.reason)),
     };
     rows::write(tx.conn, &job, change)?;

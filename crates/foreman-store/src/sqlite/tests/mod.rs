@@ -7,6 +7,7 @@ mod group;
 mod owner;
 mod plans;
 mod schema;
+mod waiting;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -48,6 +49,8 @@ impl OnDisk {
             reserve: 0,
             ballast: 0,
             readers: 2,
+            // What is read is what the file has.
+            recent_requests: 0,
             idle: Duration::from_millis(10),
             ..SqliteConfig::new(self.path())
         }
@@ -69,6 +72,26 @@ mod contract {
 
     crate::store_contract!(OnDisk);
     crate::durable_store_contract!(OnDisk);
+}
+
+mod contract_with_memory {
+    use super::{Arc, OnDisk, QueueStore, SqliteConfig, SqliteStore, Subject};
+
+    /// The same database with memory for requests.
+    #[derive(Default)]
+    struct Remembering(OnDisk);
+
+    impl Subject for Remembering {
+        fn open(&self) -> Arc<dyn QueueStore> {
+            let config = SqliteConfig {
+                recent_requests: 4096,
+                ..self.0.config()
+            };
+            Arc::new(SqliteStore::open(&config).unwrap())
+        }
+    }
+
+    crate::store_contract!(Remembering);
 }
 
 struct Numbered(u64);

@@ -23,13 +23,14 @@ fn is_durable(command: &dyn Command) -> bool {
 
 impl Writer {
     /// Answers a group that was committed, once what it is told is durable.
-    pub(super) fn answer(&self, group: Vec<Box<dyn Command>>, done: Done) {
+    pub(super) fn answer(&mut self, mut group: Vec<Box<dyn Command>>, done: Done) {
         let Done {
             number,
             wrote,
             since,
         } = done;
-        let size = group.len();
+        let size = group.len().saturating_add(self.answer_waiting());
+        self.waiting.0.extend(group.extract_if(.., |it| it.waits()));
         let Some(number) = number else {
             self.shared
                 .committed(size, Synchronous::Normal, since.elapsed());
@@ -56,6 +57,14 @@ impl Writer {
                 .fail("the thread that waits for the disk is gone");
             sync::refuse(unsent.commands);
         }
+    }
+
+    /// Answers those that wait no longer, and returns how many.
+    fn answer_waiting(&mut self) -> usize {
+        let served: Vec<_> = self.waiting.0.extract_if(.., |it| !it.waits()).collect();
+        let count = served.len();
+        served.into_iter().for_each(Command::answer);
+        count
     }
 
     /// Passes over the number of a transaction that changed nothing.

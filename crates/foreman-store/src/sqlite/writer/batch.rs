@@ -1,6 +1,6 @@
 //! One transaction for a group of commands.
 
-use foreman_job::{Job, JobState};
+use foreman_job::{Job, JobState, Timestamp};
 use rusqlite::Connection;
 
 use super::command::{Command, Ran};
@@ -20,6 +20,8 @@ pub(in crate::sqlite) struct Tx<'c> {
     /// What came into the queue and left it, so far.
     moves: Vec<Move>,
     room: Room,
+    /// When the newest of the jobs was accepted that came with it; none when none did.
+    newest: Option<Timestamp>,
     /// Whether the intake has refused the command that runs.
     refused: bool,
 }
@@ -37,6 +39,7 @@ impl<'c> Tx<'c> {
             depths,
             moves: Vec::new(),
             room,
+            newest: None,
             refused: false,
         }
     }
@@ -47,6 +50,17 @@ impl<'c> Tx<'c> {
             self.refused = true;
             StoreError::Full(reason)
         })
+    }
+
+    /// Notes that a new job was accepted.
+    pub(in crate::sqlite) fn accepted(&mut self, at: Timestamp) {
+        self.newest = self.newest.max(Some(at));
+    }
+
+    /// Returns the time at which something is done that was asked for at a time: what was accepted
+    /// meanwhile came before.
+    pub(in crate::sqlite) fn now(&self, asked: Timestamp) -> Timestamp {
+        self.newest.map_or(asked, |newest| newest.max(asked))
     }
 
     /// Counts a change of state; a job enters from none and leaves to none.
@@ -124,19 +138,25 @@ enum Stop {
     Apart,
 }
 
-/// Runs the commands and commits; returns what that did to the queue.
+/// Runs the commands and commits; returns what that did to the queue. Those that wait are run too
+/// when jobs were accepted.
 ///
 /// A savepoint for each command costs as much as many of them do, and those that change something
 /// and are refused all the same are rare. So they are run without, and when such a one is met,
 /// everything is begun anew with savepoints.
 ///
 /// After an error the transaction is over.
-pub(super) fn run(mut tx: Tx<'_>, commands: &mut [Box<dyn Command>]) -> Result<Changes, Fault> {
+pub(super) fn run(
+    mut tx: Tx<'_>,
+    commands: &mut [Box<dyn Command>],
+    waiting: &mut [Box<dyn Command>],
+) -> Result<Changes, Fault> {
     let counts = tx.counts;
-    let mut stopped = once(&mut tx, commands, false);
+    let mut stopped = once(&mut tx, commands, waiting, false);
     if matches!(stopped, Err(Stop::Apart)) {
         tx.counts = counts;
-        stopped = once(&mut tx, commands, true);
+        tx.newest = None;
+        stopped = once(&mut tx, commands, waiting, true);
     }
     match stopped {
         Ok(()) => Ok(Changes {
@@ -151,16 +171,28 @@ pub(super) fn run(mut tx: Tx<'_>, commands: &mut [Box<dyn Command>]) -> Result<C
 fn once(
     tx: &mut Tx<'_>,
     commands: &mut [Box<dyn Command>],
+    waiting: &mut [Box<dyn Command>],
     with_savepoints: bool,
 ) -> Result<(), Stop> {
     let conn = tx.conn;
     let outcome = begin(conn).map_err(Stop::Fault).and_then(|()| {
-        run_all(tx, commands, with_savepoints)?;
+        for command in commands.iter_mut() {
+            run_one(tx, command.as_mut(), with_savepoints)?;
+        }
+        if tx.newest.is_some() {
+            let all = commands.iter_mut().chain(waiting.iter_mut());
+            for command in all.filter(|command| command.waits()) {
+                run_one(tx, command.as_mut(), with_savepoints)?;
+            }
+        }
         commit(conn).map_err(Stop::Fault)
     });
     if outcome.is_err() {
         end(conn);
         tx.undo_moves(0);
+        for command in waiting {
+            command.undone();
+        }
     }
     outcome
 }
@@ -174,44 +206,37 @@ pub(super) fn end(conn: &Connection) {
     }
 }
 
-fn run_all(
-    tx: &mut Tx<'_>,
-    commands: &mut [Box<dyn Command>],
-    with_savepoints: bool,
-) -> Result<(), Stop> {
+fn run_one(tx: &mut Tx<'_>, command: &mut dyn Command, with_savepoint: bool) -> Result<(), Stop> {
     let conn = tx.conn;
     let save = |sql| {
-        if with_savepoints {
+        if with_savepoint {
             execute(conn, sql).map_err(|error| Stop::Fault(undone(&error)))
         } else {
             Ok(())
         }
     };
-    for command in commands {
-        let (before, moves, rows) = (tx.counts, tx.moves.len(), tx.conn.total_changes());
-        save("SAVEPOINT command")?;
-        tx.refused = false;
-        let ran = command.run(tx);
-        if ran == Ran::Full {
-            let full = Fault::Full("database or disk is full".to_owned());
-            return Err(Stop::Fault(full));
-        }
-        if tx.conn.is_autocommit() {
-            // Some errors undo the whole transaction, with the commands before.
-            let undone = Fault::Undone("transaction was undone".to_owned());
-            return Err(Stop::Fault(undone));
-        }
-        if ran == Ran::Refused {
-            if !with_savepoints && tx.conn.total_changes() != rows {
-                return Err(Stop::Apart);
-            }
-            save("ROLLBACK TO command")?;
-            tx.counts = before;
-            tx.undo_moves(moves);
-        }
-        save("RELEASE command")?;
+    let (before, moves, rows) = (tx.counts, tx.moves.len(), conn.total_changes());
+    save("SAVEPOINT command")?;
+    tx.refused = false;
+    let ran = command.run(tx);
+    if ran == Ran::Full {
+        let full = Fault::Full("database or disk is full".to_owned());
+        return Err(Stop::Fault(full));
     }
-    Ok(())
+    if conn.is_autocommit() {
+        // Some errors undo the whole transaction, with the commands before.
+        let undone = Fault::Undone("transaction was undone".to_owned());
+        return Err(Stop::Fault(undone));
+    }
+    if ran == Ran::Refused {
+        if !with_savepoint && conn.total_changes() != rows {
+            return Err(Stop::Apart);
+        }
+        save("ROLLBACK TO command")?;
+        tx.counts = before;
+        tx.undo_moves(moves);
+    }
+    save("RELEASE command")
 }
 
 fn begin(conn: &Connection) -> Result<(), Fault> {
@@ -288,7 +313,7 @@ mod tests {
 
         let mut depths = Depths::default();
         let tx = Tx::new(&conn, &mut depths, QueueCounts::default(), Room::endless());
-        let outcome = run(tx, &mut group).map(|changes| changes.counts.queued);
+        let outcome = run(tx, &mut group, &mut []).map(|changes| changes.counts.queued);
 
         assert!(conn.is_autocommit(), "the transaction is over");
         let mut statement = conn.prepare("SELECT n FROM t ORDER BY n").unwrap();

@@ -1,5 +1,8 @@
 //! What the write lane is asked to do, and how it answers.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::Tx;
@@ -50,6 +53,14 @@ pub(super) trait Command: Send {
     fn answer(self: Box<Self>);
     /// Tells the caller that the transaction had no effect.
     fn refuse(self: Box<Self>, why: &Refusal);
+
+    /// Tells whether it found nothing, and its caller waits until it does.
+    fn waits(&self) -> bool {
+        false
+    }
+
+    /// Forgets what [`run`](Self::run) came to, if it is to wait on: that was undone.
+    fn undone(&mut self) {}
 }
 
 /// A closure with somebody who waits for its outcome.
@@ -92,6 +103,45 @@ where
 
     fn refuse(self: Box<Self>, why: &Refusal) {
         let _left = self.reply.send(Err(why.to_error()));
+    }
+}
+
+/// A call that may find nothing, and is then run again when there is more to find.
+pub(super) struct Patient<T, F> {
+    pub(super) call: Call<Option<T>, F>,
+    /// Set when its caller does not wait any longer.
+    pub(super) enough: Arc<AtomicBool>,
+}
+
+impl<T, F> Command for Patient<T, F>
+where
+    T: Send,
+    F: FnMut(&mut Tx<'_>) -> Result<Option<T>, StoreError> + Send,
+{
+    fn load(&self) -> Load {
+        self.call.load()
+    }
+
+    fn run(&mut self, tx: &mut Tx<'_>) -> Ran {
+        self.call.run(tx)
+    }
+
+    fn answer(self: Box<Self>) {
+        Box::new(self.call).answer();
+    }
+
+    fn refuse(self: Box<Self>, why: &Refusal) {
+        Box::new(self.call).refuse(why);
+    }
+
+    fn waits(&self) -> bool {
+        matches!(self.call.outcome, Some(Ok(None)))
+            && !self.enough.load(Ordering::Acquire)
+            && !self.call.reply.is_closed()
+    }
+
+    fn undone(&mut self) {
+        self.call.outcome = Some(Ok(None));
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -9,12 +10,15 @@ use std::thread::JoinHandle;
 use tokio::sync::{Semaphore, oneshot};
 
 use super::Tx;
-use super::command::{Call, Load};
+use super::command::{Call, Load, Patient};
 use super::thread::{Message, Shared, Writer};
 use crate::{StoreError, UnknownCause};
 
 /// Commands that may wait at a time: some groups' worth; more callers wait for their turn.
 const WAITING: usize = 1024;
+
+/// Where the answer to a command arrives.
+type Receiving<T> = oneshot::Receiver<Result<T, StoreError>>;
 
 /// Sends commands to the thread that writes.
 pub(in crate::sqlite) struct WriteLane {
@@ -47,18 +51,57 @@ impl WriteLane {
         T: Send + 'static,
         F: FnMut(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
     {
-        let permit = Arc::clone(&self.waiting)
-            .acquire_owned()
-            .await
-            .map_err(|_| StoreError::Closed)?;
+        let (call, answer) = self.prepare(load, run).await?;
+        self.send(Message::Run(Box::new(call)))?;
+        answer.await.unwrap_or_else(|_| Err(self.gone()))
+    }
+
+    /// Waits for the caller's turn; what is answered arrives at the receiver.
+    async fn prepare<T, F>(
+        &self,
+        load: Load,
+        run: F,
+    ) -> Result<(Call<T, F>, Receiving<T>), StoreError> {
+        let waiting = Arc::clone(&self.waiting);
+        let permit = waiting.acquire_owned().await;
         let (reply, answer) = oneshot::channel();
-        self.send(Message::Run(Box::new(Call {
+        let call = Call {
             load,
             run,
             outcome: None,
             reply,
-            _permit: permit,
+            _permit: permit.map_err(|_| StoreError::Closed)?,
+        };
+        Ok((call, answer))
+    }
+
+    /// The same for something that may find nothing: it is run again whenever jobs are accepted, in
+    /// the transaction that accepts them, until it finds something or the caller has waited enough.
+    pub(in crate::sqlite) async fn call_until<T, F>(
+        &self,
+        load: Load,
+        enough: oneshot::Receiver<()>,
+        run: F,
+    ) -> Result<Option<T>, StoreError>
+    where
+        T: Send + 'static,
+        F: FnMut(&mut Tx<'_>) -> Result<Option<T>, StoreError> + Send + 'static,
+    {
+        let is_enough = Arc::new(AtomicBool::new(false));
+        let (call, mut answer) = self.prepare(load, run).await?;
+        let enough_flag = Arc::clone(&is_enough);
+        self.send(Message::Run(Box::new(Patient {
+            call,
+            enough: enough_flag,
         })))?;
+        tokio::select! {
+            biased;
+            found = &mut answer => return found.unwrap_or_else(|_| Err(self.gone())),
+            _ = enough => is_enough.store(true, Ordering::Release),
+        }
+        // The writer looks whether others still wait when it has something to do. How it fares
+        // with this does not matter.
+        let _looked = self.call(load, |_| Ok(())).await;
         answer.await.unwrap_or_else(|_| Err(self.gone()))
     }
 

@@ -18,4 +18,4 @@ pub(super) use command::{Durability, Load};
 pub(super) use intake::Intake;
 pub(super) use lane::WriteLane;
 pub(super) use sync::Syncer;
-pub(super) use thread::{LOG_BOUND, Shared, Writer};
+pub(super) use thread::{LOG_BOUND, Shared, Waiting, Writer};

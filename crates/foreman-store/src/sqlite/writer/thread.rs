@@ -1,5 +1,6 @@
 //! The thread that writes.
 
+use std::fmt;
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -28,6 +29,16 @@ const GROUP_BYTES: u64 = 4 * 1024 * 1024;
 
 /// No healthy log is larger: what is read of it is written out, and then it starts anew.
 pub(in crate::sqlite) const LOG_BOUND: u64 = 64 * 1024 * 1024;
+
+/// Commands that wait.
+#[derive(Default)]
+pub(in crate::sqlite) struct Waiting(pub(super) Vec<Box<dyn Command>>);
+
+impl fmt::Debug for Waiting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Waiting").field(&self.0.len()).finish()
+    }
+}
 
 /// Who asked to close, and waits for it.
 type Closing = oneshot::Sender<Result<(), StoreError>>;
@@ -68,6 +79,8 @@ pub(in crate::sqlite) struct Writer {
     pub(in crate::sqlite) syncer: Syncer,
     pub(in crate::sqlite) conn: Connection,
     pub(in crate::sqlite) intake: Intake,
+    /// Those that found nothing yet, and wait for more.
+    pub(in crate::sqlite) waiting: Waiting,
     /// What is in the queue, ahead of what everybody is told by the transaction that runs.
     pub(in crate::sqlite) depths: Depths,
     pub(in crate::sqlite) shared: Arc<Shared>,
@@ -233,9 +246,10 @@ impl Writer {
     fn process(&mut self, mut group: Vec<Box<dyn Command>>, round: Round) {
         self.watch_file();
         if let Some(reason) = self.shared.failure() {
+            group.append(&mut self.waiting.0);
             return refuse(group, &Refusal::Failed(reason));
         }
-        match catch_unwind(AssertUnwindSafe(|| self.attempt(&mut group))) {
+        match catch_unwind(AssertUnwindSafe(|| self.attempt(&mut group, round))) {
             Ok(Ok(done)) => self.answer(group, done),
             Ok(Err(fault)) => self.undone(group, fault, round),
             Err(_panic) => {
@@ -246,7 +260,7 @@ impl Writer {
     }
 
     /// Runs a group in one transaction.
-    fn attempt(&mut self, group: &mut [Box<dyn Command>]) -> Result<Done, Fault> {
+    fn attempt(&mut self, group: &mut [Box<dyn Command>], round: Round) -> Result<Done, Fault> {
         let room = self.intake.look();
         self.shared.tell_intake(self.intake.closed());
         let since = Instant::now();
@@ -254,7 +268,12 @@ impl Writer {
         let number = self.is_told(group).then(|| self.shared.progress.begin());
         let rows = self.conn.total_changes();
         let tx = Tx::new(&self.conn, &mut self.depths, counts, room);
-        let changes = match batch::run(tx, group) {
+        let waiting = match round {
+            Round::First => self.waiting.0.as_mut_slice(),
+            // Nobody else is to blame there.
+            Round::Alone => &mut [],
+        };
+        let changes = match batch::run(tx, group, waiting) {
             Ok(changes) => changes,
             Err(fault) => {
                 self.reach_without_writing(number, since);
@@ -296,8 +315,9 @@ impl Writer {
     }
 
     /// Gives up: nobody knows what of this group is on disk.
-    fn fail(&self, group: Vec<Box<dyn Command>>, reason: &str) {
+    fn fail(&mut self, mut group: Vec<Box<dyn Command>>, reason: &str) {
         self.shared.fail(reason);
+        group.append(&mut self.waiting.0);
         refuse(group, &Refusal::Unknown(reason.to_owned()));
     }
 

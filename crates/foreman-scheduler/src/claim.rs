@@ -1,0 +1,115 @@
+//! How the worker comes to its next job: it sends the store a wish, and the policy chooses.
+//!
+//! While jobs wait, each claim is a step of its own. When none does, the wish is left with the store
+//! for as long as it would be made the same way, and a job that arrives is claimed in the step that
+//! accepts it.
+
+use std::pin::pin;
+use std::sync::Arc;
+
+use foreman_job::RunnerKey;
+use foreman_ollama::InventorySnapshot;
+use foreman_store::{ClaimRequest, Claimed, SlotTaken, StoreError};
+use tokio::sync::oneshot;
+use tracing::warn;
+
+use crate::order::Situation;
+use crate::worker::{POLL, Worker};
+
+/// The slot of the worker; a target has one.
+const SLOT: u32 = 0;
+
+impl Worker {
+    /// Waits before the next claim, if that can help.
+    pub(crate) async fn not_claimed(&mut self, error: StoreError) -> Result<(), StoreError> {
+        let is_taken = matches!(&error, StoreError::Database(cause) if cause.is::<SlotTaken>());
+        if is_taken && !self.ending.is_empty() {
+            // The one before has not given its slot back yet.
+            return self.one_ended().await;
+        }
+        if matches!(error, StoreError::Busy | StoreError::Full(_)) {
+            warn!("the database cannot be written now; no job is claimed");
+            return self.pause(POLL).await;
+        }
+        Err(error)
+    }
+
+    /// Claims what the policy chooses among the jobs that wait.
+    pub(crate) async fn claim(&mut self) -> Result<Option<Claimed>, StoreError> {
+        if self.shared.store.counts().queued == 0 || self.shared.pauses.is_all() {
+            return Ok(None);
+        }
+        let snapshot = self.inventory.snapshot();
+        let runners = self.residency.runners(self.client.as_ref(), &snapshot);
+        let resident = runners.await.to_vec();
+        self.shared
+            .store
+            .claim(self.wish(resident, &snapshot))
+            .await
+    }
+
+    fn wish(&self, resident: Vec<RunnerKey>, snapshot: &InventorySnapshot) -> ClaimRequest {
+        let situation = Situation {
+            slot: SLOT,
+            resident,
+            paused: self.shared.pauses.weights(snapshot),
+            now: self.shared.clock.now(),
+        };
+        self.order.wish(situation, &self.shared, &self.metrics)
+    }
+
+    /// Claims the first job that arrives, while what is known of the target is fresh.
+    async fn claim_arrival(&mut self) -> Result<Arrival, StoreError> {
+        let fresh = self.residency.fresh();
+        let Some((resident, fresh_until)) = fresh.filter(|_| !self.shared.pauses.is_all()) else {
+            return Ok(Arrival::Unwaited);
+        };
+        let wish = self.wish(resident.to_vec(), &self.inventory.snapshot());
+        let shared = Arc::clone(&self.shared);
+        let (enough, until) = oneshot::channel();
+        let mut claiming = pin!(shared.store.claim_arrival(wish, until));
+        let woken = tokio::select! {
+            biased;
+            claim = &mut claiming => return Ok(Arrival::of(claim, Arrival::Unwaited)),
+            woken = self.woken(fresh_until) => woken,
+        };
+        // What is claimed at this moment must not be lost.
+        drop(enough);
+        let claim = claiming.await;
+        woken?;
+        Ok(Arrival::of(claim, Arrival::Woken))
+    }
+
+    /// Does what is left to do when the queue is empty, and waits for a job.
+    pub(crate) async fn idle(&mut self) -> Result<(), StoreError> {
+        self.end_drain().await;
+        match self.claim_arrival().await? {
+            Arrival::Claimed(claimed) => self.turn(*claimed).await,
+            Arrival::Unwaited => self.pause(POLL).await,
+            Arrival::Woken => Ok(()),
+            Arrival::NotClaimed(error) => self.not_claimed(error).await,
+        }
+    }
+}
+
+/// How a wait for a job ended.
+enum Arrival {
+    /// With a job.
+    Claimed(Box<Claimed>),
+    /// With something else that may be to be done.
+    Woken,
+    /// At once: nobody waited.
+    Unwaited,
+    /// With an error of the claim.
+    NotClaimed(StoreError),
+}
+
+impl Arrival {
+    fn of(claim: Result<Option<Claimed>, StoreError>, none: Self) -> Self {
+        match claim {
+            Ok(Some(claimed)) => Self::Claimed(Box::new(claimed)),
+            Ok(None) => none,
+            Err(error) => Self::NotClaimed(error),
+        }
+    }
+}

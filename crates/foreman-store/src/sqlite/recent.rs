@@ -1,0 +1,149 @@
+//! Requests that were accepted a moment ago, so that a quick claim reads them from memory.
+//!
+//! The database has them too, and is asked for all others: after a restart, for large ones, and
+//! for jobs that wait in a long queue.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+
+use crate::StoredRequest;
+
+/// A larger request takes so long to be answered that reading it once more does not count.
+const LARGEST: usize = 64 * 1024;
+
+/// What an entry costs besides its text, roughly.
+const ENTRY: usize = 256;
+
+/// The latest requests by their place in the queue, as many as there is room for.
+#[derive(Debug, Clone)]
+pub(super) struct Recent {
+    state: Arc<Mutex<State>>,
+    room: usize,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    requests: BTreeMap<i64, StoredRequest>,
+    size: usize,
+}
+
+impl Recent {
+    /// Makes room for so many bytes.
+    pub(super) fn new(room: u64) -> Self {
+        Self {
+            state: Arc::default(),
+            room: usize::try_from(room).unwrap_or(usize::MAX),
+        }
+    }
+
+    /// Keeps the request of a job that takes this place, and forgets what was kept for it before:
+    /// the place is given again when its transaction does not commit.
+    pub(super) fn keep(&self, seq: i64, request: &StoredRequest) {
+        if self.room == 0 {
+            return;
+        }
+        // A copy: what came in shares its memory with all that its connection has read.
+        let kept = (size(request) <= LARGEST).then(|| StoredRequest {
+            headers: request.headers.clone(),
+            body: Bytes::copy_from_slice(&request.body),
+        });
+        self.lock().put(seq, kept, self.room);
+    }
+
+    /// Takes the request of a job out, if it is here.
+    pub(super) fn take(&self, seq: i64) -> Option<StoredRequest> {
+        self.lock().take(seq)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn put(&mut self, seq: i64, kept: Option<StoredRequest>, room: usize) {
+        self.take(seq);
+        let Some(kept) = kept else {
+            return;
+        };
+        self.size = self.size.saturating_add(size(&kept));
+        self.requests.insert(seq, kept);
+        while self.size > room
+            && let Some((&oldest, _)) = self.requests.first_key_value()
+        {
+            self.take(oldest);
+        }
+    }
+
+    fn take(&mut self, seq: i64) -> Option<StoredRequest> {
+        let request = self.requests.remove(&seq)?;
+        self.size = self.size.saturating_sub(size(&request));
+        Some(request)
+    }
+}
+
+fn size(request: &StoredRequest) -> usize {
+    let headers = request.headers.iter();
+    let headers: usize = headers.map(|(name, value)| name.len() + value.len()).sum();
+    ENTRY
+        .saturating_add(headers)
+        .saturating_add(request.body.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(bytes: usize) -> StoredRequest {
+        StoredRequest {
+            headers: vec![("accept".to_owned(), "*/*".to_owned())],
+            body: vec![b'x'; bytes].into(),
+        }
+    }
+
+    #[test]
+    fn a_request_is_taken_once() {
+        let recent = Recent::new(10_000);
+        recent.keep(1, &request(10));
+
+        assert_eq!(recent.take(1), Some(request(10)));
+        assert_eq!(recent.take(1), None);
+        assert_eq!(recent.lock().size, 0);
+    }
+
+    #[test]
+    fn the_oldest_make_room_for_new_ones() {
+        let recent = Recent::new(10_000);
+
+        for seq in 1..=100 {
+            recent.keep(seq, &request(1_000));
+        }
+
+        assert!(recent.lock().size <= 10_000);
+        assert_eq!(recent.take(1), None);
+        assert_eq!(recent.take(100), Some(request(1_000)));
+    }
+
+    #[test]
+    fn a_place_that_is_given_again_has_the_request_of_its_last_job_or_none() {
+        let recent = Recent::new(1_000_000);
+        recent.keep(1, &request(10));
+        recent.keep(1, &request(20));
+        assert_eq!(recent.take(1), Some(request(20)));
+
+        recent.keep(1, &request(10));
+        recent.keep(1, &request(LARGEST));
+        assert_eq!(recent.take(1), None);
+    }
+
+    #[test]
+    fn without_room_nothing_is_kept() {
+        let recent = Recent::new(0);
+
+        recent.keep(1, &request(10));
+
+        assert_eq!(recent.take(1), None);
+    }
+}
