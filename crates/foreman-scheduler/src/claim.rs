@@ -68,10 +68,16 @@ impl Worker {
         let shared = Arc::clone(&self.shared);
         let (enough, until) = oneshot::channel();
         let mut claiming = pin!(shared.store.claim_arrival(wish, until));
-        let woken = tokio::select! {
-            biased;
-            claim = &mut claiming => return Ok(Arrival::of(claim, Arrival::Unwaited)),
-            woken = self.woken(fresh_until) => woken,
+        let woken = loop {
+            tokio::select! {
+                biased;
+                claim = &mut claiming => return Ok(Arrival::of(claim, Arrival::Unwaited)),
+                // An end alone changes nothing for who waits.
+                ended = self.one_ended(), if !self.ending.is_empty() => if ended.is_err() {
+                    break ended;
+                },
+                () = shared.woken(fresh_until) => break Ok(()),
+            }
         };
         // What is claimed at this moment must not be lost.
         drop(enough);

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use foreman_job::{Clock, Endpoint, Job, JobId, Priority, Random, RunnerKey, Timestamp};
 use foreman_store::{Deletion, Headers, IdempotencyKey, QueueStore, StoreError, Withdrawal};
 use tokio::sync::{Notify, broadcast, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
@@ -176,6 +177,15 @@ impl Shared {
     /// Returns what was learned about the times of runners.
     pub(crate) fn learned(&self) -> MutexGuard<'_, Learned> {
         self.learned.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until there may be something to do for the worker, or this time has come.
+    pub(crate) async fn woken(&self, latest: Instant) {
+        tokio::select! {
+            () = self.ready.notified() => {}
+            () = self.draining.cancelled() => {}
+            () = tokio::time::sleep_until(latest) => {}
+        }
     }
 
     /// Returns the running job.

@@ -328,17 +328,11 @@ impl Worker {
         self.keep_alive.honour(self.client.as_ref(), unloads).await;
     }
 
-    pub(crate) async fn pause(&mut self, longest: Duration) -> Result<(), StoreError> {
-        self.woken(Instant::now() + longest).await
-    }
-
     /// Waits for something to do.
-    pub(crate) async fn woken(&mut self, latest: Instant) -> Result<(), StoreError> {
+    pub(crate) async fn pause(&mut self, longest: Duration) -> Result<(), StoreError> {
         let shared = Arc::clone(&self.shared);
         tokio::select! {
-            () = shared.ready.notified() => Ok(()),
-            () = shared.draining.cancelled() => Ok(()),
-            () = tokio::time::sleep_until(latest) => Ok(()),
+            () = shared.woken(Instant::now() + longest) => Ok(()),
             ended = self.one_ended(), if !self.ending.is_empty() => ended,
         }
     }
