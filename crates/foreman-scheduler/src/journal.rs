@@ -1,4 +1,5 @@
-//! The log of a running job, kept while it runs for those who follow it.
+//! The log of a running job, kept while it runs for those who follow it, and where the output is so
+//! long that its end would have to wait for all of it to be written.
 //!
 //! The events of a run follow from its output: that it loads, that the answer began, each chunk. So
 //! nothing is noted twice, and what was not appended before the end is appended with it.
@@ -48,18 +49,24 @@ impl LiveJob {
 }
 
 impl Worker {
-    /// Appends to the log what a run does, as it does it, once somebody wants to know.
+    /// Appends to the log what a run does, as it does it, once somebody wants to know or there is
+    /// much of it.
     pub(crate) async fn keep_log(&self, claimed: &Claimed, live: &LiveJob) -> ! {
         let mut kept = 0;
+        let mut kept_bytes = 0;
         loop {
             if !live.is_kept() {
-                self.shared.watchers.until_followed(live.id).await;
+                tokio::select! {
+                    () = self.shared.watchers.until_followed(live.id) => {}
+                    () = live.spool.until_grown(kept_bytes), if self.keeps_bodies() => {}
+                }
             }
             live.spool.until(|| live.events() > kept).await;
             let enough = live.spool.size().saturating_add(ENOUGH);
             let grown = live.spool.until(|| live.spool.size() >= enough);
             // Both ends are right: it is only a question of how many go together.
             let _waited = tokio::time::timeout(INTERVAL, grown).await;
+            kept_bytes = live.spool.size();
             let log = RunLog {
                 first: claimed.next_event.saturating_add(number(kept)),
                 events: live.events_from(kept),
@@ -88,6 +95,10 @@ impl Worker {
         }
     }
 
+    const fn keeps_bodies(&self) -> bool {
+        !self.config.retain_bodies.is_zero()
+    }
+
     /// Puts together the whole log of a run, with what was held back of its answer; none where
     /// bodies are not kept and nobody follows.
     pub(crate) fn run_log(
@@ -97,7 +108,7 @@ impl Worker {
         last: Option<&Bytes>,
     ) -> Option<RunLog> {
         let is_followed = self.shared.watchers.is_followed(claimed.job.id);
-        if self.config.retain_bodies.is_zero() && !is_followed {
+        if !self.keeps_bodies() && !is_followed {
             return None;
         }
         let mut events = live.events_from(0);

@@ -12,6 +12,9 @@ use foreman_job::{FailureKind, JobFailure};
 use foreman_store::AnswerHead;
 use tokio::sync::Notify;
 
+/// Those who wait for much output are woken when so many more bytes are there.
+const STEP: u64 = 1024 * 1024;
+
 /// What precedes the body of an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Opening {
@@ -68,6 +71,8 @@ struct State {
 pub(crate) struct Spool {
     state: Mutex<State>,
     changed: Notify,
+    /// Rung at each [`STEP`].
+    grown: Notify,
 }
 
 /// Where a reader stands.
@@ -105,11 +110,15 @@ impl Spool {
         if state.opening.is_none() {
             state.opening = Some(opening());
         }
-        state.size = state.size.saturating_add(len(&chunk));
+        let before = state.size;
+        state.size = before.saturating_add(len(&chunk));
         state.chunks.push(chunk);
         let size = state.size;
         drop(state);
         self.changed.notify_waiters();
+        if size / STEP != before / STEP {
+            self.grown.notify_waiters();
+        }
         size
     }
 
@@ -144,6 +153,20 @@ impl Spool {
                 return;
             }
             changed.await;
+        }
+    }
+
+    /// Waits until there is much more output than so many bytes: up to twice [`STEP`].
+    pub(crate) async fn until_grown(&self, size: u64) {
+        let enough = size.saturating_add(STEP);
+        loop {
+            let grown = self.grown.notified();
+            tokio::pin!(grown);
+            grown.as_mut().enable();
+            if self.size() >= enough {
+                return;
+            }
+            grown.await;
         }
     }
 
@@ -274,6 +297,8 @@ fn len(bytes: &Bytes) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
     use super::*;
 
     fn opening() -> Opening {
@@ -322,6 +347,26 @@ mod tests {
         });
 
         assert_eq!(item, Item::Opening(opening()));
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_much_output_is_woken_when_it_is_there() {
+        let spool = Spool::default();
+        let piece = Bytes::from(vec![b'x'; 1024]);
+        let pushed = AtomicU64::new(0);
+
+        tokio::select! {
+            biased;
+            () = spool.until_grown(0) => {}
+            () = async {
+                loop {
+                    pushed.store(spool.push(opening, piece.clone()), Ordering::Relaxed);
+                    tokio::task::yield_now().await;
+                }
+            } => {}
+        }
+
+        assert_eq!(pushed.into_inner(), STEP);
     }
 
     #[test]

@@ -19,6 +19,17 @@ pub(super) fn open_writer(place: &Place, busy: Duration) -> rusqlite::Result<Con
     Ok(conn)
 }
 
+/// Opens a connection that only moves the log into the database.
+pub(super) fn open_checkpointer(place: &Place, busy: Duration) -> rusqlite::Result<Connection> {
+    let conn = open_writer(place, busy)?;
+    conn.execute_batch(
+        "PRAGMA synchronous = FULL;
+         PRAGMA cache_size = 16;",
+    )?;
+    set_flush(&conn)?;
+    Ok(conn)
+}
+
 /// Sets what must be set before the first table is made; returns the journal mode.
 pub(super) fn set_layout(conn: &Connection) -> rusqlite::Result<String> {
     // Without it a purge would never make the file smaller.
@@ -34,18 +45,23 @@ pub(super) fn set_writer(conn: &Connection, max_pages: Option<u32>) -> rusqlite:
         "PRAGMA synchronous = FULL;
          PRAGMA foreign_keys = ON;
          PRAGMA journal_size_limit = 67108864;
-         PRAGMA wal_autocheckpoint = 1000;
          PRAGMA trusted_schema = OFF;
          PRAGMA cell_size_check = ON;
          PRAGMA temp_store = MEMORY;
          PRAGMA secure_delete = FAST;",
     )?;
+    set_flush(conn)?;
+    if let Some(pages) = max_pages {
+        conn.execute_batch(&format!("PRAGMA max_page_count = {pages}"))?;
+    }
+    Ok(())
+}
+
+/// Makes a flush reach the medium.
+fn set_flush(conn: &Connection) -> rusqlite::Result<()> {
     if cfg!(target_os = "macos") {
         // There an ordinary fsync leaves the data in the drive's cache.
         conn.execute_batch("PRAGMA fullfsync = ON; PRAGMA checkpoint_fullfsync = ON;")?;
-    }
-    if let Some(pages) = max_pages {
-        conn.execute_batch(&format!("PRAGMA max_page_count = {pages}"))?;
     }
     Ok(())
 }

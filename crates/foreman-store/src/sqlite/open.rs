@@ -8,7 +8,7 @@ use super::error::{Class, class};
 use super::files::{LockFile, Place};
 use super::migrate::{self, APPLICATION_ID, KNOWN_VERSION};
 use super::reader::ReadLane;
-use super::writer::{Intake, LOG_BOUND, Shared, Syncer, Waiting, WriteLane, Writer};
+use super::writer::{Checkpointer, Intake, LOG_BOUND, Shared, Syncer, Waiting, WriteLane, Writer};
 use super::{CLEAN_STOP, OpenError, SqliteConfig, connection, queries};
 
 /// The first version without a bug that can lose commits when the log starts anew.
@@ -67,8 +67,11 @@ pub(super) fn open(config: &SqliteConfig) -> Result<(WriteLane, ReadLane, Place)
     })?;
     let shared = Arc::new(Shared::new(counts, depths.clone()));
     let syncer = Syncer::start(&place, Arc::clone(&shared)).map_err(OpenError::Thread)?;
+    let second = connection::open_checkpointer(&place, config.busy).map_err(failed)?;
+    let checkpointer = Checkpointer::start(second).map_err(OpenError::Thread)?;
     let writer = WriteLane::start(Writer {
         syncer,
+        checkpointer,
         conn,
         intake,
         waiting: Waiting::default(),

@@ -7,6 +7,7 @@
 
 mod answer;
 mod batch;
+mod checkpoint;
 mod command;
 mod intake;
 mod lane;
@@ -14,6 +15,7 @@ mod sync;
 mod thread;
 
 pub(super) use batch::Tx;
+pub(super) use checkpoint::Checkpointer;
 pub(super) use command::{Durability, Load};
 pub(super) use intake::Intake;
 pub(super) use lane::WriteLane;

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use super::answer::Done;
 use super::batch::{self, Changes, Fault, Tx};
+use super::checkpoint::{self, Checkpointer};
 use super::command::{Command, Refusal};
 use super::intake::Intake;
 use super::sync::{Progress, Syncer};
@@ -77,6 +78,8 @@ pub(in crate::sqlite) struct Shared {
 pub(in crate::sqlite) struct Writer {
     /// Waits for the disk; ends before the connection does.
     pub(in crate::sqlite) syncer: Syncer,
+    /// Moves the log; ends before the connection does, too.
+    pub(in crate::sqlite) checkpointer: Checkpointer,
     pub(in crate::sqlite) conn: Connection,
     pub(in crate::sqlite) intake: Intake,
     /// Those that found nothing yet, and wait for more.
@@ -217,11 +220,13 @@ impl Writer {
         if let Err(error) = connection::set_synchronous(&self.conn, Synchronous::Normal) {
             self.shared.fail(&error.to_string());
         }
+        Checkpointer::watch(&self.conn);
         loop {
             let closing = match inbox.recv_timeout(self.idle) {
                 Ok(Message::Run(first)) => {
                     let (group, closing) = gather(first, inbox);
                     self.process(group, Round::First);
+                    self.checkpointer.look(&self.conn);
                     closing
                 }
                 Ok(Message::Close(reply)) => Some(reply),
@@ -352,16 +357,15 @@ impl Writer {
         }
         self.intake.idle();
         self.shared.tell_intake(self.intake.closed());
-        if std::mem::take(&mut self.dirty)
-            && let Err(error) = connection::checkpoint(&self.conn, "PASSIVE")
-        {
-            tracing::warn!(%error, "write-ahead log cannot be moved into the database");
+        if std::mem::take(&mut self.dirty) {
+            checkpoint::checkpoint(&self.conn);
         }
     }
 
     /// Leaves the database as a whole, with a mark that says so.
     fn finish(&mut self) -> Result<(), StoreError> {
         self.syncer.finish();
+        self.checkpointer.finish();
         if let Some(reason) = self.shared.failure() {
             return Err(StoreError::Failed(reason));
         }
