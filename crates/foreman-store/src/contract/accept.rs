@@ -14,7 +14,7 @@ use futures_like::join_all;
 
 use super::Subject;
 use super::words::{accept, answer, asking, at, claim_any, done, key, read, running, settle};
-use crate::{Accepted, NewJob, StoreError};
+use crate::{Accepted, NewJob, StoreError, TakenId};
 
 /// What a caller asked is what is read back.
 pub async fn a_job_keeps_what_it_was_accepted_with(subject: &impl Subject) {
@@ -72,10 +72,11 @@ pub async fn an_id_is_not_given_twice(subject: &impl Subject) {
 
     let refused = store.accept(second).await;
 
-    assert!(
-        matches!(refused, Err(StoreError::Database(_))),
-        "{refused:?}"
-    );
+    let reason = match &refused {
+        Err(StoreError::Database(source)) => source.downcast_ref(),
+        _ => None,
+    };
+    assert_eq!(reason, Some(&TakenId(first.id)), "{refused:?}");
     assert_eq!(store.counts().queued, 1);
     assert_eq!(read(&*store, first.id).await.model, "a");
 }
@@ -144,6 +145,20 @@ pub async fn the_same_key_of_another_scope_is_another_key(subject: &impl Subject
         let accepted = store.accept(job).await.expect("accepts");
         assert!(matches!(accepted, Accepted::New { .. }), "{scope}");
     }
+}
+
+/// A caller may have many keys.
+pub async fn another_key_of_the_same_scope_makes_another_job(subject: &impl Subject) {
+    let store = subject.open();
+    for name in ["k", "l"] {
+        let job = NewJob {
+            idempotency: Some(key("me", name, 1)),
+            ..asking("a", 1)
+        };
+        let accepted = store.accept(job).await.expect("accepts");
+        assert!(matches!(accepted, Accepted::New { .. }), "{name}");
+    }
+    assert_eq!(store.counts().queued, 2);
 }
 
 /// The race between repetitions has one winner.

@@ -6,17 +6,18 @@
     reason = "a test fails by a panic"
 )]
 
+use std::slice::from_ref;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use foreman_job::lifecycle::Epoch;
 use foreman_job::{Choice, JobState, PickReason, Priority, QueueHeads, RunnerKey};
 
-use super::Subject;
 use super::words::{
     SLOT, accept, asking, at, choice, claim_any, done, drain, read, retry, runner, running, settle,
     wish,
 };
-use crate::{ClaimRequest, NewJob, QueueStore, StoreError};
+use super::{Subject, order};
+use crate::{ClaimRequest, NewJob, QueueStore, SlotTaken, StoreError};
 
 /// No job, no call of the policy.
 pub async fn an_empty_queue_gives_nothing(subject: &impl Subject) {
@@ -129,10 +130,11 @@ pub async fn a_slot_runs_one_job(subject: &impl Subject) {
 
     let refused = store.claim(wish(3)).await;
 
-    assert!(
-        matches!(refused, Err(StoreError::Database(_))),
-        "{refused:?}"
-    );
+    let reason = match &refused {
+        Err(StoreError::Database(source)) => source.downcast_ref(),
+        _ => None,
+    };
+    assert_eq!(reason, Some(&SlotTaken(SLOT)), "{refused:?}");
     assert_eq!((store.counts().queued, store.counts().loading), (1, 1));
     assert_eq!(read(&*store, job.id).await, job);
 }
@@ -194,6 +196,43 @@ pub async fn a_resting_or_expired_job_is_at_no_head(subject: &impl Subject) {
     let claimed = claim_any(&*store, 50).await.expect("a job is ready");
 
     assert_eq!(claimed.job.seq, last);
+}
+
+/// The moment itself is too late, wherever the policy looks.
+pub async fn a_job_is_at_the_heads_until_the_moment_it_expires(subject: &impl Subject) {
+    let store = subject.open();
+    let mut places = Vec::new();
+    for (priority, expires_at) in [
+        (Priority::Normal, Some(at(50))),
+        (Priority::Low, Some(at(50))),
+        (Priority::Normal, None),
+        (Priority::Low, None),
+    ] {
+        let job = NewJob {
+            priority,
+            expires_at,
+            ..asking("a", 1)
+        };
+        places.push(accept(&*store, job).await);
+    }
+
+    for (now, expected) in [(49, [0, 1]), (50, [2, 3])] {
+        let request = ClaimRequest {
+            resident: vec![runner("a")],
+            aged_before: Some(at(40)),
+            ..wish(now)
+        };
+        let heads = order::heads(&*store, request).await;
+        let heads = heads.expect("a job is ready");
+        let seen: Option<Vec<i64>> = [Some(heads.oldest.seq), heads.overtaken]
+            .into_iter()
+            .collect();
+
+        assert_eq!(seen, pick(&places, expected));
+        for others in [heads.resident, heads.callers, heads.aged] {
+            assert_eq!(others, from_ref(&heads.oldest));
+        }
+    }
 }
 
 /// Looks at the heads without claiming.

@@ -72,6 +72,34 @@ pub async fn a_purge_goes_in_steps_the_oldest_first(subject: &impl Subject) {
     assert_eq!(total(&store.counts()), 0);
 }
 
+/// Jobs that ended in the same moment are purged one after the other, none of them twice, and
+/// those that are not yet purged have all that is theirs.
+pub async fn a_purge_takes_from_each_job_once(subject: &impl Subject) {
+    let store = subject.open();
+    let mut ids: Vec<JobId> = Vec::new();
+    for finished_at in [10, 10, 10, 20] {
+        ids.push(ended(&*store, finished_at).await.id);
+    }
+
+    for purged in 1..=4 {
+        let emptied = store.purge(purge(100, 0, 1)).await.expect("purges");
+        assert_eq!(emptied, Purged { bodies: 1, jobs: 0 });
+        for (number, id) in (1..).zip(&ids) {
+            let left = (number > purged).then(answer);
+            assert_eq!(store.answer(*id).await.expect("reads"), left);
+        }
+        let kept = with_bodies(&*store, &ids).await;
+        assert!(
+            (1..)
+                .zip(kept)
+                .all(|(number, kept)| kept == (number > purged))
+        );
+    }
+    let nothing = store.purge(purge(100, 0, 9)).await.expect("purges");
+    assert_eq!(nothing, Purged::default());
+    assert_eq!(total(&store.counts()), 4);
+}
+
 /// What is forgotten blocks nothing.
 pub async fn a_key_is_free_again_after_its_job_was_purged(subject: &impl Subject) {
     let store = subject.open();

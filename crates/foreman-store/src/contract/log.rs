@@ -14,7 +14,7 @@ use super::words::{
     accept, asking, at, claim_any, done, failed, failure, read, retry, settle, settlement,
 };
 use crate::{
-    Claimed, LogEntry, LogEvent, LogPage, Outcome, Purge, QueueStore, RunLog, Settlement,
+    Claimed, LogEntry, LogEvent, LogGap, LogPage, Outcome, Purge, QueueStore, RunLog, Settlement,
     StoreError, Withdrawal,
 };
 
@@ -106,7 +106,11 @@ pub async fn events_that_do_not_follow_are_refused(subject: &impl Subject) {
     let gap = store.append_events(job.seq, job.progress.epoch, run_log(3, &["+b"]));
     let gap = gap.await;
 
-    assert!(matches!(gap, Err(StoreError::Database(_))), "{gap:?}");
+    let reason = match &gap {
+        Err(StoreError::Database(source)) => source.downcast_ref(),
+        _ => None,
+    };
+    assert_eq!(reason, Some(&LogGap { first: 3, last: 1 }), "{gap:?}");
     assert_eq!(events(&*store, job.id, 0).await, ["1 queued"]);
 }
 

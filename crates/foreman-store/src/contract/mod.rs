@@ -5,6 +5,7 @@
 //! [`durable_store_contract!`](crate::durable_store_contract) in a test module.
 
 pub mod accept;
+pub mod apart;
 pub mod cancel;
 pub mod claim;
 pub mod clock;
@@ -14,6 +15,7 @@ pub mod list;
 pub mod log;
 pub mod order;
 pub mod settle;
+pub mod standing;
 
 mod words;
 
@@ -41,6 +43,7 @@ macro_rules! store_contract {
             accept::a_repeated_key_finds_a_job_that_has_ended,
             accept::a_key_with_another_body_is_refused,
             accept::the_same_key_of_another_scope_is_another_key,
+            accept::another_key_of_the_same_scope_makes_another_job,
             accept::fifty_at_once_with_one_key_make_one_job,
             claim::an_empty_queue_gives_nothing,
             claim::a_claimed_job_loads_with_a_new_epoch_and_its_request,
@@ -51,6 +54,7 @@ macro_rules! store_contract {
             claim::slots_run_side_by_side,
             claim::a_job_that_is_not_ready_cannot_be_chosen,
             claim::a_resting_or_expired_job_is_at_no_head,
+            claim::a_job_is_at_the_heads_until_the_moment_it_expires,
             order::the_policy_sees_the_callers_whose_turn_it_is,
             order::a_caller_whose_jobs_rest_is_passed_over,
             order::the_policy_sees_the_aged_jobs_of_callers,
@@ -59,6 +63,9 @@ macro_rules! store_contract {
             order::depths_follow_every_way_in_and_out,
             order::a_ready_job_stands_behind_the_older_ones_of_each_caller,
             order::several_jobs_stand_where_each_of_them_does,
+            standing::only_older_jobs_of_its_class_and_runner_are_before_a_job,
+            standing::a_resting_job_is_before_no_other,
+            standing::a_job_sees_the_oldest_of_each_runner_of_its_class,
             settle::a_done_job_keeps_its_answer_chunk_by_chunk,
             settle::a_failed_job_keeps_its_failure_and_the_answer_if_any,
             settle::a_retried_job_waits_until_its_rest_is_over,
@@ -88,6 +95,7 @@ macro_rules! store_contract {
             keep::a_purge_forgets_bodies_first_and_jobs_later,
             keep::a_purge_spares_what_has_not_ended,
             keep::a_purge_goes_in_steps_the_oldest_first,
+            keep::a_purge_takes_from_each_job_once,
             keep::a_key_is_free_again_after_its_job_was_purged,
             list::jobs_are_listed_the_newest_first,
             list::a_list_is_read_in_pages,
@@ -107,6 +115,8 @@ macro_rules! store_contract {
             log::a_log_is_read_in_pages,
             log::large_chunks_make_short_pages,
             log::a_run_can_end_without_a_log,
+            apart::the_logs_of_jobs_do_not_mix,
+            apart::a_log_that_is_not_kept_is_the_only_one,
             log::a_purged_log_says_so,
             clock::a_job_is_not_ready_before_its_time,
             clock::recovery_leaves_a_chosen_time_alone,

@@ -419,6 +419,12 @@ impl Pair {
             self.model.list(filter.clone(), Some(7), 3).await,
             self.system().list(filter, Some(7), 3).await,
         );
+        let all = self.model.list(JobFilter::default(), None, 1000).await;
+        let jobs = all.unwrap().jobs;
+        same(
+            self.model.standings(jobs.clone(), self.at(0)).await,
+            self.system().standings(jobs, self.at(0)).await,
+        );
         let mut running = 0;
         for id in &self.accepted {
             let job = self.model.job(*id).await.unwrap();
@@ -452,18 +458,20 @@ impl Pair {
             self.model.events(id, 0, 4).await,
             self.system().events(id, 0, 4).await,
         );
-        same(
-            self.model.events(id, 3, 100).await,
-            self.system().events(id, 3, 100).await,
-        );
+        for after in [2, 3] {
+            same(
+                self.model.events(id, after, 100).await,
+                self.system().events(id, after, 100).await,
+            );
+        }
         same(self.model.answer(id).await, self.system().answer(id).await);
     }
 }
 
 /// Two outcomes are the same when their texts are: errors have no equality.
-fn same<T: std::fmt::Debug, E: std::fmt::Display>(model: Result<T, E>, system: Result<T, E>) {
-    let model = model.map_err(|error| error.to_string());
-    let system = system.map_err(|error| error.to_string());
+fn same<T: std::fmt::Debug, E: std::error::Error>(model: Result<T, E>, system: Result<T, E>) {
+    let text = |error: E| (error.to_string(), error.source().map(ToString::to_string));
+    let (model, system) = (model.map_err(text), system.map_err(text));
     assert_eq!(format!("{model:?}"), format!("{system:?}"));
 }
 

@@ -125,6 +125,26 @@ async fn a_request_larger_than_the_room_does_not_close_the_intake() {
 }
 
 #[tokio::test]
+async fn a_job_that_finds_the_disk_full_before_its_request_is_written_is_told_so() {
+    let disk = OnDisk::default();
+    let config = SqliteConfig {
+        max_pages: Some(100),
+        idle: LONG,
+        ..disk.config()
+    };
+    let store = SqliteStore::open(&config).unwrap();
+    let large = NewJob {
+        metadata: Some("x".repeat(600_000)),
+        ..job(1, 1)
+    };
+
+    let refused = store.accept(large).await;
+
+    assert!(matches!(refused, Err(StoreError::Full(_))), "{refused:?}");
+    assert_eq!(store.counts().queued, 0);
+}
+
+#[tokio::test]
 async fn a_request_that_finds_the_disk_full_does_not_take_its_group_with_it() {
     let disk = OnDisk::default();
     let config = SqliteConfig {

@@ -8,6 +8,9 @@ use tokio::task::JoinSet;
 use super::*;
 use crate::{Accepted, StoreError};
 
+/// As much as a group takes before it is closed.
+const LARGE: usize = 4 * 1024 * 1024;
+
 /// Keeps the writer busy with a claim for a free slot until the sender is dropped.
 ///
 /// Returns when the writer is: nothing that is sent later shares the transaction of the claim.
@@ -100,6 +103,54 @@ async fn a_refused_command_leaves_its_group_alone() {
     assert_eq!(store.counts().queued, 4);
     assert!(store.stats().largest_group >= 5);
     tasks.join_all().await;
+}
+
+#[tokio::test]
+async fn what_is_large_shares_no_transaction() {
+    let disk = OnDisk::default();
+    let store = Arc::new(disk.open_store());
+    let mut running = Vec::new();
+    for slot in 1..=4 {
+        accept(&store, slot.into()).await;
+        let request = ClaimRequest { slot, ..wish() };
+        running.push(store.claim(request).await.unwrap().unwrap());
+    }
+    accept(&store, 5).await;
+    let mut tasks = JoinSet::new();
+
+    let release = held(&mut tasks, &store, 0).await;
+    for (number, claimed) in (10..).zip(running) {
+        let settlement = Settlement {
+            log: Some(RunLog {
+                first: claimed.next_event,
+                events: vec![LogEvent::Chunk(vec![b'x'; LARGE].into())],
+            }),
+            ..done(&claimed)
+        };
+        let store = Arc::clone(&store);
+        match number {
+            10 | 11 => tasks.spawn(async move {
+                store.settle(settlement).await.unwrap();
+            }),
+            _ => tasks.spawn(async move {
+                let log = settlement.log.unwrap();
+                let epoch = settlement.epoch;
+                let appended = store.append_events(settlement.seq, epoch, log).await;
+                appended.unwrap();
+            }),
+        };
+    }
+    for number in 20..22 {
+        let store = Arc::clone(&store);
+        tasks.spawn(async move {
+            store.accept(job(number, LARGE)).await.unwrap();
+        });
+    }
+    all_sent().await;
+    drop(release);
+    tasks.join_all().await;
+
+    assert_eq!(store.stats().largest_group, 1);
 }
 
 #[tokio::test]

@@ -1,0 +1,169 @@
+//! Promises about the places of jobs among those that may go first.
+
+#![expect(
+    clippy::expect_used,
+    clippy::missing_panics_doc,
+    reason = "a test fails by a panic"
+)]
+
+use std::slice::from_ref;
+use std::sync::Arc;
+
+use foreman_job::{Choice, Job, JobId, PickReason, Priority, QueueHeads};
+
+use super::Subject;
+use super::words::{accept, asking, at, claim_any, done, read, retry, settle, wish};
+use crate::{ByCaller, ClaimRequest, NewJob, QueueStore};
+
+use Priority::{High, Low, Normal};
+
+/// Neither newer jobs nor those of another class, runner or state are before a job, also when
+/// they are of a caller who has some that are.
+pub async fn only_older_jobs_of_its_class_and_runner_are_before_a_job(subject: &impl Subject) {
+    let store = subject.open();
+    for (model, class, caller) in [
+        ("a", Normal, Some("ann")),
+        ("a", Normal, Some("ann")),
+        ("a", High, Some("ann")),
+        ("b", Normal, Some("ann")),
+        ("a", Normal, None),
+        ("a", Normal, None),
+        ("a", Normal, Some("bob")),
+    ] {
+        accept_of(&*store, model, class, caller).await;
+    }
+    let it = accept_of(&*store, "a", Normal, Some("ann")).await;
+    for (model, class, caller) in [
+        ("b", Normal, Some("ann")),
+        ("a", Low, Some("ann")),
+        ("a", Normal, Some("bob")),
+        ("a", Normal, Some("zoe")),
+        ("a", Normal, None),
+        ("a", High, None),
+    ] {
+        accept_of(&*store, model, class, caller).await;
+    }
+    let last = accept_of(&*store, "a", Normal, Some("ann")).await;
+    let ended = claim(&*store, &read(&*store, last).await).await;
+    settle(&*store, &ended, 3, done()).await;
+    let last = accept_of(&*store, "a", Normal, Some("ann")).await;
+    claim(&*store, &read(&*store, last).await).await;
+
+    assert_eq!(
+        before(&*store, it).await,
+        callers(&[(None, 2), (Some("ann"), 2), (Some("bob"), 1)])
+    );
+}
+
+/// A job that rests is before none, though it is older.
+pub async fn a_resting_job_is_before_no_other(subject: &impl Subject) {
+    let store = subject.open();
+    for _ in 0..3 {
+        accept_of(&*store, "a", Normal, Some("ann")).await;
+    }
+    let it = accept_of(&*store, "a", Normal, Some("ann")).await;
+    let first = claim_any(&*store, 2).await.expect("a job is ready").job;
+    assert_eq!(before(&*store, it).await, callers(&[(Some("ann"), 2)]));
+
+    settle(&*store, &first, 3, retry(Some(1000))).await;
+
+    assert_eq!(before(&*store, it).await, callers(&[(Some("ann"), 2)]));
+    let resting = read(&*store, first.id).await;
+    let place = store.standing(&resting, at(3)).await.expect("reads");
+    assert_eq!(place, None);
+    store.due(at(1000)).await.expect("time passes");
+    assert_eq!(before(&*store, it).await, callers(&[(Some("ann"), 3)]));
+}
+
+/// The oldest job of each runner that could start now is told, of the job's own class only.
+pub async fn a_job_sees_the_oldest_of_each_runner_of_its_class(subject: &impl Subject) {
+    let store = subject.open();
+    let expiring = NewJob {
+        expires_at: Some(at(50)),
+        ..asking("c", 1)
+    };
+    accept(&*store, expiring).await;
+    let mut ids = Vec::new();
+    for (model, class) in [
+        ("b", High),
+        ("b", Normal),
+        ("a", Low),
+        ("c", Normal),
+        ("b", Normal),
+        ("a", Normal),
+    ] {
+        ids.push(accept_of(&*store, model, class, None).await);
+    }
+    let (mut seen, mut places) = (Vec::new(), Vec::new());
+
+    for id in &ids {
+        let job = read(&*store, *id).await;
+        places.push(job.seq);
+        let alone = store.standing(&job, at(50)).await.expect("reads");
+        let alone = alone.expect("it is ready").runners;
+        let together = store.standings(vec![job], at(50)).await.expect("reads");
+        assert_eq!(
+            together.runners.into_values().collect::<Vec<_>>(),
+            from_ref(&alone)
+        );
+        seen.push(alone.iter().map(|it| it.seq).collect::<Vec<i64>>());
+    }
+
+    let of = |numbers: &[usize]| -> Vec<i64> {
+        let places = numbers.iter().filter_map(|number| places.get(*number));
+        places.copied().collect()
+    };
+    let [high, normal, low] = [of(&[0]), of(&[1, 3, 5]), of(&[2])];
+    let expected = [&high, &normal, &low, &normal, &normal, &normal];
+    assert!(seen.iter().eq(expected), "{seen:?}");
+}
+
+async fn accept_of(
+    store: &dyn QueueStore,
+    model: &str,
+    priority: Priority,
+    caller: Option<&str>,
+) -> JobId {
+    let job = NewJob {
+        priority,
+        caller: caller.map(str::to_owned),
+        ..asking(model, 1)
+    };
+    let id = job.id;
+    accept(store, job).await;
+    id
+}
+
+/// Claims a job out of turn, into a slot of its own.
+async fn claim(store: &dyn QueueStore, job: &Job) -> Job {
+    let seq = job.seq;
+    let request = ClaimRequest {
+        slot: u32::try_from(seq).expect("few jobs"),
+        choose: Arc::new(move |_: &QueueHeads| {
+            Some(Choice {
+                seq,
+                reason: PickReason::Aged,
+            })
+        }),
+        ..wish(2)
+    };
+    let claimed = store.claim(request).await.expect("claims");
+    claimed.expect("the job is ready").job
+}
+
+/// Who has jobs before a job, which is the same whether it is asked about alone or with others.
+async fn before(store: &dyn QueueStore, id: JobId) -> ByCaller {
+    let job = read(store, id).await;
+    let alone = store.standing(&job, at(3)).await.expect("reads");
+    let alone = alone.expect("it is ready").older;
+    let together = store.standings(vec![job], at(3)).await.expect("reads");
+    assert_eq!(together.older, [Some(alone.clone())]);
+    alone
+}
+
+fn callers(groups: &[(Option<&str>, u64)]) -> ByCaller {
+    let groups = groups.iter();
+    groups
+        .map(|(caller, jobs)| (caller.map(str::to_owned), *jobs))
+        .collect()
+}
