@@ -39,6 +39,24 @@ pub async fn the_logs_of_jobs_do_not_mix(subject: &impl Subject) {
     assert_eq!(answered(&*store, &two).await, ["e", "f", "g", "h"]);
 }
 
+/// A job that has said nothing yet begins at the beginning, whatever others have said.
+pub async fn a_new_job_has_nothing_of_others(subject: &impl Subject) {
+    let store = subject.open();
+    let one = running_in(&*store, 1).await;
+    append(&*store, &one, 2, "abcd").await;
+    end(&*store, &one, Some("abcd")).await;
+
+    accept(&*store, asking("a", 1)).await;
+    let two = store.claim(wish(2)).await.expect("claims");
+    let two = two.expect("a job is ready");
+
+    assert_eq!(two.next_event, 2);
+    assert_eq!(store.answer(two.job.id).await.expect("reads"), None);
+    let page = store.events(two.job.id, 0, 9).await.expect("reads");
+    let page = page.expect("the job is there");
+    assert_eq!((page.entries.len(), page.pruned), (1, false));
+}
+
 /// A run that ends without its log takes no other with it.
 pub async fn a_log_that_is_not_kept_is_the_only_one(subject: &impl Subject) {
     let store = subject.open();

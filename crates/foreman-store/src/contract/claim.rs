@@ -13,8 +13,8 @@ use foreman_job::lifecycle::Epoch;
 use foreman_job::{Choice, JobState, PickReason, Priority, QueueHeads, RunnerKey};
 
 use super::words::{
-    SLOT, accept, asking, at, choice, claim_any, done, drain, read, retry, runner, running, settle,
-    wish,
+    SLOT, accept, asking, at, choice, claim_any, done, drain, one_of_each_that_is_not_ready, read,
+    retry, runner, running, settle, wish,
 };
 use super::{Subject, order};
 use crate::{ClaimRequest, NewJob, QueueStore, SlotTaken, StoreError};
@@ -196,6 +196,42 @@ pub async fn a_resting_or_expired_job_is_at_no_head(subject: &impl Subject) {
     let claimed = claim_any(&*store, 50).await.expect("a job is ready");
 
     assert_eq!(claimed.job.seq, last);
+}
+
+/// What runs, has ended or rests is not looked at, though it is older; the best class is looked at
+/// first, though its jobs are newer.
+pub async fn only_ready_jobs_of_the_best_class_are_at_the_heads(subject: &impl Subject) {
+    let store = subject.open();
+    for priority in [Priority::Low, Priority::Normal] {
+        let kind = NewJob {
+            priority,
+            ..asking("a", 1)
+        };
+        one_of_each_that_is_not_ready(&*store, &kind).await;
+    }
+    let mut places = Vec::new();
+    for priority in [Priority::Low, Priority::Normal] {
+        let job = NewJob {
+            priority,
+            ..asking("a", 1)
+        };
+        places.push(accept(&*store, job).await);
+    }
+    let request = ClaimRequest {
+        resident: vec![runner("a")],
+        aged_before: Some(at(1)),
+        ..wish(9)
+    };
+
+    let heads = order::heads(&*store, request).await;
+
+    let heads = heads.expect("a job is ready");
+    let seen = [Some(heads.oldest.seq), heads.overtaken];
+    let seen: Option<Vec<i64>> = seen.into_iter().collect();
+    assert_eq!(seen, pick(&places, [1, 0]));
+    for others in [heads.resident, heads.callers, heads.aged] {
+        assert_eq!(others, from_ref(&heads.oldest));
+    }
 }
 
 /// The moment itself is too late, wherever the policy looks.

@@ -62,6 +62,36 @@ pub async fn rests_end_and_jobs_expire_when_it_is_time(subject: &impl Subject) {
     assert_eq!((store.counts().queued, store.counts().failed), (1, 1));
 }
 
+/// The next moment is the earliest of all, and what has ended waits for none.
+pub async fn the_next_moment_is_the_earliest(subject: &impl Subject) {
+    let store = subject.open();
+    for (rests, expires) in [(80, 90), (60, 70), (100, 110)] {
+        let job = NewJob {
+            expires_at: Some(at(expires)),
+            ..asking("a", 1)
+        };
+        accept(&*store, job).await;
+        let job = claim_any(&*store, 2).await.expect("is ready").job;
+        settle(&*store, &job, 3, retry(Some(rests))).await;
+    }
+    let ended = NewJob {
+        expires_at: Some(at(65)),
+        ..asking("a", 1)
+    };
+    accept(&*store, ended).await;
+    let job = claim_any(&*store, 2).await.expect("is ready").job;
+    settle(&*store, &job, 3, done()).await;
+
+    let mut moments = Vec::new();
+    let mut now = 4;
+    while let Some(next) = store.due(at(now)).await.expect("looks").next {
+        now = next.as_millis();
+        moments.push(now);
+    }
+
+    assert_eq!(moments, [60, 70, 80, 90, 100, 110]);
+}
+
 /// A job that rests past its expiry is not made ready first.
 pub async fn a_resting_job_expires_too(subject: &impl Subject) {
     let store = subject.open();
@@ -239,6 +269,26 @@ pub async fn recovery_leaves_a_chosen_time_alone(subject: &impl Subject) {
 
     let job = read(&*store, later.id).await;
     assert_eq!(job.progress.retry_at, Some(at(1_000_000)));
+}
+
+/// A time that is past, or was past when the clock was ahead, bounds the rest of a job no more.
+pub async fn recovery_bounds_a_rest_whatever_time_was_chosen(subject: &impl Subject) {
+    let store = subject.open();
+    let mut rests = Vec::new();
+    for (not_before, until) in [(1_000, 40), (20, 1_000_000)] {
+        let job = NewJob {
+            not_before: Some(at(not_before)),
+            ..asking("a", 1)
+        };
+        accept(&*store, job.clone()).await;
+        store.due(at(not_before)).await.expect("time passes");
+        let claimed = claim_any(&*store, 2).await.expect("is ready").job;
+        settle(&*store, &claimed, 3, retry(Some(until))).await;
+        store.recover(at(5), at(30)).await.expect("recovers");
+        rests.push(read(&*store, job.id).await.progress.retry_at);
+    }
+
+    assert_eq!(rests, [Some(at(40)), Some(at(30))]);
 }
 
 /// A clock that went back between two lives puts nobody to sleep: what was accepted before is old.

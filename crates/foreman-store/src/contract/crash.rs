@@ -8,12 +8,12 @@
 
 use bytes::Bytes;
 use foreman_job::lifecycle::MAX_CRASHES;
-use foreman_job::{JobState, Timestamp};
+use foreman_job::{JobState, Priority, RunnerKey, Timestamp};
 
 use super::Subject;
 use super::words::{
-    accept, answer, asking, at, claim_any, done, key, read, retry, running, settle, settlement,
-    total,
+    accept, answer, asking, at, claim_any, done, key, one_of_each_that_is_not_ready, read, retry,
+    running, settle, settlement, total,
 };
 use crate::{Accepted, NewJob, Purge, StoreError};
 
@@ -176,6 +176,42 @@ pub async fn notes_and_counts_survive(subject: &impl Subject) {
     assert_eq!((store.counts(), total(&before)), (before, 3));
     let note = store.note("inventory").await.expect("reads");
     assert_eq!(note, Some(Bytes::from_static(b"models")));
+}
+
+/// Jobs are counted by what they have in common as before, those that rest included.
+pub async fn depths_survive(subject: &impl Subject) {
+    let store = subject.open();
+    let spelled = NewJob {
+        model: "A".to_owned(),
+        ..asking("a", 1)
+    };
+    let urgent = NewJob {
+        priority: Priority::High,
+        ..asking("a", 1)
+    };
+    let unnamed = NewJob {
+        caller: None,
+        ..asking("a", 1)
+    };
+    let optioned = NewJob {
+        runner: RunnerKey::new("a", "num_ctx=8192"),
+        ..asking("a", 1)
+    };
+    let plain = [asking("a", 1), asking("b", 1)];
+    for kind in [spelled, urgent, unnamed, optioned]
+        .into_iter()
+        .chain(plain)
+    {
+        one_of_each_that_is_not_ready(&*store, &kind).await;
+        accept(&*store, kind).await;
+    }
+    let before = store.depths();
+    drop(store);
+
+    let store = subject.open();
+
+    assert_eq!(before.iter().map(|depth| depth.jobs).sum::<u64>(), 12);
+    assert_eq!(store.depths(), before);
 }
 
 /// A clean end is as good as a crash.

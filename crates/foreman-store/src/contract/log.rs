@@ -291,8 +291,11 @@ pub async fn a_purged_log_says_so(subject: &impl Subject) {
         limit: 9,
     };
     store.purge(purge).await.expect("purges");
+    accept(&*store, asking("a", 1)).await;
 
-    assert!(page(&*store, job.id, 0, 9).await.pruned);
+    let page = page(&*store, job.id, 0, 9).await;
+    assert!(page.pruned);
+    assert_eq!(told(&page), ["1 queued", "2 end done"]);
     assert_eq!(read(&*store, job.id).await.progress.state, JobState::Done);
 }
 

@@ -27,7 +27,7 @@ pub async fn a_done_job_keeps_its_answer_chunk_by_chunk(subject: &impl Subject) 
     assert_eq!(ended.finished_at, Some(at(9)));
     assert_eq!(
         (ended.target_status, ended.usage),
-        (Some(200), answer().usage)
+        (Some(203), answer().usage)
     );
     assert_eq!(read(&*store, job.id).await, ended);
     assert_eq!(store.answer(job.id).await.expect("reads"), Some(answer()));

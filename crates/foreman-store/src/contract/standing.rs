@@ -7,13 +7,15 @@
 )]
 
 use std::slice::from_ref;
-use std::sync::Arc;
 
-use foreman_job::{Choice, Job, JobId, PickReason, Priority, QueueHeads};
+use foreman_job::{JobId, Priority};
 
 use super::Subject;
-use super::words::{accept, asking, at, claim_any, done, read, retry, settle, wish};
-use crate::{ByCaller, ClaimRequest, NewJob, QueueStore};
+use super::words::{
+    accept, asking, at, claim_any, claim_at, done, one_of_each_that_is_not_ready, read, retry,
+    settle,
+};
+use crate::{ByCaller, NewJob, QueueStore};
 
 use Priority::{High, Low, Normal};
 
@@ -32,6 +34,11 @@ pub async fn only_older_jobs_of_its_class_and_runner_are_before_a_job(subject: &
     ] {
         accept_of(&*store, model, class, caller).await;
     }
+    let named = NewJob {
+        caller: Some("ann".to_owned()),
+        ..asking("a", 1)
+    };
+    one_of_each_that_is_not_ready(&*store, &named).await;
     let it = accept_of(&*store, "a", Normal, Some("ann")).await;
     for (model, class, caller) in [
         ("b", Normal, Some("ann")),
@@ -44,10 +51,10 @@ pub async fn only_older_jobs_of_its_class_and_runner_are_before_a_job(subject: &
         accept_of(&*store, model, class, caller).await;
     }
     let last = accept_of(&*store, "a", Normal, Some("ann")).await;
-    let ended = claim(&*store, &read(&*store, last).await).await;
+    let ended = claim_at(&*store, read(&*store, last).await.seq).await;
     settle(&*store, &ended, 3, done()).await;
     let last = accept_of(&*store, "a", Normal, Some("ann")).await;
-    claim(&*store, &read(&*store, last).await).await;
+    claim_at(&*store, read(&*store, last).await.seq).await;
 
     assert_eq!(
         before(&*store, it).await,
@@ -132,23 +139,6 @@ async fn accept_of(
     let id = job.id;
     accept(store, job).await;
     id
-}
-
-/// Claims a job out of turn, into a slot of its own.
-async fn claim(store: &dyn QueueStore, job: &Job) -> Job {
-    let seq = job.seq;
-    let request = ClaimRequest {
-        slot: u32::try_from(seq).expect("few jobs"),
-        choose: Arc::new(move |_: &QueueHeads| {
-            Some(Choice {
-                seq,
-                reason: PickReason::Aged,
-            })
-        }),
-        ..wish(2)
-    };
-    let claimed = store.claim(request).await.expect("claims");
-    claimed.expect("the job is ready").job
 }
 
 /// Who has jobs before a job, which is the same whether it is asked about alone or with others.

@@ -115,6 +115,34 @@ pub(super) async fn claim_any(store: &dyn QueueStore, now: i64) -> Option<Claime
     store.claim(wish(now)).await.expect("claim is possible")
 }
 
+/// Claims a job out of its turn, into a slot of its own.
+pub(super) async fn claim_at(store: &dyn QueueStore, seq: i64) -> Job {
+    let request = ClaimRequest {
+        slot: u32::try_from(seq).expect("few jobs"),
+        choose: Arc::new(move |_: &QueueHeads| {
+            Some(Choice {
+                seq,
+                reason: PickReason::Aged,
+            })
+        }),
+        ..wish(2)
+    };
+    let claimed = store.claim(request).await.expect("claims");
+    claimed.expect("a job is ready").job
+}
+
+/// Accepts three jobs of a kind and leaves one of them running, one ended, and one at rest.
+pub(super) async fn one_of_each_that_is_not_ready(store: &dyn QueueStore, kind: &NewJob) {
+    for outcome in [None, Some(done()), Some(retry(Some(1_000_000)))] {
+        let id = asking("a", 1).id;
+        let seq = accept(store, NewJob { id, ..kind.clone() }).await;
+        let job = claim_at(store, seq).await;
+        if let Some(outcome) = outcome {
+            settle(store, &job, 3, outcome).await;
+        }
+    }
+}
+
 /// Accepts a job and claims it.
 pub(super) async fn running(store: &dyn QueueStore) -> Job {
     accept(store, asking("a", 1)).await;
@@ -158,7 +186,7 @@ pub(super) async fn read(store: &dyn QueueStore, id: JobId) -> Job {
 pub(super) fn answer() -> StoredAnswer {
     StoredAnswer {
         head: AnswerHead {
-            status: 200,
+            status: 203,
             headers: vec![
                 ("x-one".to_owned(), "1".to_owned()),
                 ("x-one".to_owned(), "2".to_owned()),
