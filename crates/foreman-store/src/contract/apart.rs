@@ -10,8 +10,8 @@ use bytes::Bytes;
 use foreman_job::Job;
 
 use super::Subject;
-use super::words::{accept, asking, done, settlement, wish};
-use crate::{ClaimRequest, LogEvent, QueueStore, RunLog, Settlement};
+use super::words::{accept, asking, done, running_in, settlement, wish};
+use crate::{LogEvent, QueueStore, RunLog, Settlement};
 
 /// Each job has its log, also where the numbers of their events are alike.
 pub async fn the_logs_of_jobs_do_not_mix(subject: &impl Subject) {
@@ -70,14 +70,6 @@ pub async fn a_log_that_is_not_kept_is_the_only_one(subject: &impl Subject) {
 
     assert_eq!(read(&*store, &one, 1).await, "ab");
     assert_eq!(read(&*store, &two, 1).await, "");
-}
-
-/// Accepts a job and claims it into a slot.
-async fn running_in(store: &dyn QueueStore, slot: u32) -> Job {
-    accept(store, asking("a", 1)).await;
-    let request = ClaimRequest { slot, ..wish(2) };
-    let claimed = store.claim(request).await.expect("claims");
-    claimed.expect("a job is ready").job
 }
 
 /// A log of chunks of one letter each.

@@ -12,7 +12,9 @@ use foreman_job::lifecycle::MAX_CRASHES;
 use foreman_job::{FailureKind, JobState, QueueHeads, Timestamp};
 
 use super::Subject;
-use super::words::{accept, asking, at, claim_any, done, read, retry, running, settle, wish};
+use super::words::{
+    accept, asking, at, claim_any, done, read, retry, running, running_in, settle, wish,
+};
 use crate::{ClaimRequest, Due, NewJob, Recovery};
 
 const NEVER: Timestamp = at(i64::MAX);
@@ -65,7 +67,7 @@ pub async fn rests_end_and_jobs_expire_when_it_is_time(subject: &impl Subject) {
 /// The next moment is the earliest of all, and what has ended waits for none.
 pub async fn the_next_moment_is_the_earliest(subject: &impl Subject) {
     let store = subject.open();
-    for (rests, expires) in [(80, 90), (60, 70), (100, 110)] {
+    for (rests, expires) in [(80, 90), (60, 70), (100, 110), (130, 120)] {
         let job = NewJob {
             expires_at: Some(at(expires)),
             ..asking("a", 1)
@@ -89,7 +91,7 @@ pub async fn the_next_moment_is_the_earliest(subject: &impl Subject) {
         moments.push(now);
     }
 
-    assert_eq!(moments, [60, 70, 80, 90, 100, 110]);
+    assert_eq!(moments, [60, 70, 80, 90, 100, 110, 120]);
 }
 
 /// A job that rests past its expiry is not made ready first.
@@ -142,6 +144,29 @@ pub async fn recovery_queues_what_ran(subject: &impl Subject) {
     let again = claim_any(&*store, 6).await.expect("is ready").job;
     assert_eq!(again.seq, job.seq);
     assert!(again.seq < waiting && again.progress.epoch > job.progress.epoch);
+}
+
+/// Whatever slot it ran in, and however far it had come.
+pub async fn recovery_queues_what_ran_in_every_slot(subject: &impl Subject) {
+    let store = subject.open();
+    let (loading, working) = (running_in(&*store, 1).await, running_in(&*store, 2).await);
+    let epoch = working.progress.epoch;
+    store
+        .start(working.seq, epoch, at(3))
+        .await
+        .expect("starts");
+
+    let recovery = store.recover(at(5), NEVER).await.expect("recovers");
+
+    let after = (
+        read(&*store, loading.id).await,
+        read(&*store, working.id).await,
+    );
+    assert_eq!(
+        recovery.jobs,
+        [(JobState::Loading, after.0), (JobState::Working, after.1)]
+    );
+    assert_eq!(store.counts().queued, 2);
 }
 
 /// Nobody wants it any more.

@@ -72,6 +72,20 @@ pub async fn a_purge_goes_in_steps_the_oldest_first(subject: &impl Subject) {
     assert_eq!(total(&store.counts()), 0);
 }
 
+/// Only that a job has ended matters, not how.
+pub async fn a_purge_forgets_jobs_however_they_ended(subject: &impl Subject) {
+    let store = subject.open();
+    for outcome in [done(), failed(None), Outcome::Cancelled] {
+        let job = running(&*store).await;
+        settle(&*store, &job, 3, outcome).await;
+    }
+
+    let purged = store.purge(purge(0, 9, 9)).await.expect("purges");
+
+    assert_eq!(purged, Purged { bodies: 0, jobs: 3 });
+    assert_eq!(total(&store.counts()), 0);
+}
+
 /// Jobs that ended in the same moment are purged one after the other, none of them twice, and
 /// those that are not yet purged have all that is theirs.
 pub async fn a_purge_takes_from_each_job_once(subject: &impl Subject) {
@@ -182,7 +196,11 @@ pub async fn the_oldest_waiting_job_is_known(subject: &impl Subject) {
 /// A job that rests is not ready.
 pub async fn a_ready_job_of_a_runner_is_known(subject: &impl Subject) {
     let store = subject.open();
-    accept(&*store, asking("a", 1)).await;
+    let expiring = NewJob {
+        expires_at: Some(at(99)),
+        ..asking("a", 1)
+    };
+    accept(&*store, expiring).await;
     assert!(store.has_ready(&runner("a")).await.expect("reads"));
     assert!(!store.has_ready(&runner("b")).await.expect("reads"));
 

@@ -149,6 +149,14 @@ pub(super) async fn running(store: &dyn QueueStore) -> Job {
     claim_any(store, 2).await.expect("a job is ready").job
 }
 
+/// Accepts a job and claims it into a slot.
+pub(super) async fn running_in(store: &dyn QueueStore, slot: u32) -> Job {
+    accept(store, asking("a", 1)).await;
+    let request = ClaimRequest { slot, ..wish(2) };
+    let claimed = store.claim(request).await.expect("claims");
+    claimed.expect("a job is ready").job
+}
+
 /// The end of a run whose events were not logged before.
 pub(super) fn settlement(seq: i64, epoch: Epoch, now: i64, outcome: Outcome) -> Settlement {
     let chunks = match outcome.answer() {

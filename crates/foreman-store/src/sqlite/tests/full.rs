@@ -2,11 +2,12 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use rusqlite::Connection;
 use tokio::task::JoinSet;
 
 use super::group::{all_sent, held};
 use super::*;
-use crate::{StoreError, StoreHealth};
+use crate::{Purge, StoreError, StoreHealth};
 
 const LONG: Duration = Duration::from_hours(1);
 
@@ -142,6 +143,34 @@ async fn a_job_that_finds_the_disk_full_before_its_request_is_written_is_told_so
 
     assert!(matches!(refused, Err(StoreError::Full(_))), "{refused:?}");
     assert_eq!(store.counts().queued, 0);
+}
+
+#[tokio::test]
+async fn a_purge_gives_free_room_back_to_the_disk_in_steps() {
+    let disk = OnDisk::default();
+    let store = disk.open_store();
+    store.accept(job(1, 3_000_000)).await.unwrap();
+    let claimed = store.claim(wish()).await.unwrap().unwrap();
+    store.settle(done(&claimed)).await.unwrap();
+    let all = Purge {
+        bodies_before: Timestamp::from_millis(100),
+        jobs_before: Timestamp::from_millis(0),
+        limit: 9,
+    };
+    let reader = Connection::open(disk.path()).unwrap();
+    let pages = || -> i64 {
+        let pages = reader.query_row("PRAGMA page_count", [], |row| row.get(0));
+        pages.unwrap()
+    };
+    let full = pages();
+
+    let mut given_back = Vec::new();
+    for _ in 0..3 {
+        store.purge(all).await.unwrap();
+        given_back.push(full - pages());
+    }
+
+    assert_eq!(given_back, [200, 400, 600]);
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! The suite of all stores, and what only this one promises.
 
 mod backup;
+mod columns;
 mod damage;
 mod full;
 mod group;
