@@ -114,6 +114,23 @@ mod tests {
     }
 
     #[test]
+    fn small_chunks_share_a_row_and_a_long_one_has_its_own() {
+        for (sizes, rows) in [
+            (&[10_000, 10_000, 10_000, 10_000][..], &[3, 1][..]),
+            (&[10_000, 100_000, 10_000], &[1, 1, 1]),
+            (&[32_767, 1, 1], &[2, 1]),
+            (&[0, 32_768, 0, 1], &[3, 1]),
+        ] {
+            let chunk = |size: &usize| LogEvent::Chunk(Bytes::from(vec![b'x'; *size]));
+            let events: Vec<LogEvent> = sizes.iter().map(chunk).collect();
+
+            let packed = pack(&events);
+
+            assert!(packed.iter().map(Packed::events).eq(rows.iter().copied()));
+        }
+    }
+
+    #[test]
     fn what_does_not_add_up_is_damage() {
         for kinds in [
             "[3]",
