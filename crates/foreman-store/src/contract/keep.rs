@@ -121,6 +121,24 @@ pub async fn a_purge_takes_from_each_job_once(subject: &impl Subject) {
     }
 }
 
+/// Who is forgotten takes nothing of those with it that ended in the same moment.
+pub async fn a_purge_finds_the_bodies_of_those_that_are_left(subject: &impl Subject) {
+    let store = subject.open();
+    let mut ids = Vec::new();
+    for _ in 0..3 {
+        ids.push(ended(&*store, 10).await.id);
+    }
+
+    let jobs = store.purge(purge(0, 100, 1)).await.expect("purges");
+    let second = ids.get(1).expect("three jobs");
+    store.delete(*second, at(20)).await.expect("deletes");
+    let bodies = store.purge(purge(100, 0, 9)).await.expect("purges");
+
+    assert_eq!(jobs, Purged { bodies: 0, jobs: 1 });
+    assert_eq!(bodies, Purged { bodies: 1, jobs: 0 });
+    assert_eq!(with_bodies(&*store, &ids).await, [false, false, false]);
+}
+
 /// What is forgotten blocks nothing.
 pub async fn a_key_is_free_again_after_its_job_was_purged(subject: &impl Subject) {
     let store = subject.open();

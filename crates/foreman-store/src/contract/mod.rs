@@ -100,6 +100,7 @@ macro_rules! store_contract {
             keep::a_purge_goes_in_steps_the_oldest_first,
             keep::a_purge_forgets_jobs_however_they_ended,
             keep::a_purge_takes_from_each_job_once,
+            keep::a_purge_finds_the_bodies_of_those_that_are_left,
             keep::a_key_is_free_again_after_its_job_was_purged,
             list::jobs_are_listed_the_newest_first,
             list::a_list_is_read_in_pages,

@@ -133,3 +133,120 @@ async fn changes_that_the_life_cycle_does_not_know_are_refused() {
         .unwrap();
     assert_eq!(left, 0, "all that belongs to a job goes with it");
 }
+
+/// Job 1 is done, job 2 loading in slot 0, job 3 working in slot 1, job 4 queued, job 5 at rest.
+async fn one_of_each() -> (OnDisk, Connection) {
+    let disk = OnDisk::default();
+    let store = disk.open_store();
+    for number in 1..=5 {
+        accept(&store, number).await;
+    }
+    let first = store.claim(wish()).await.unwrap().unwrap();
+    store.settle(done(&first)).await.unwrap();
+    for slot in [0, 1] {
+        let request = ClaimRequest { slot, ..wish() };
+        let claimed = store.claim(request).await.unwrap().unwrap();
+        if slot == 1 {
+            let (seq, epoch) = (claimed.job.seq, claimed.job.progress.epoch);
+            let now = Timestamp::from_millis(3);
+            store.start(seq, epoch, now).await.unwrap();
+        }
+    }
+    store.close().await.unwrap();
+    let conn = raw(&disk);
+    for sql in [
+        "UPDATE jobs SET attempt = 1, crashes = 1 WHERE seq = 2",
+        "UPDATE jobs SET retry_at = 9 WHERE seq = 5",
+    ] {
+        conn.execute(sql, []).unwrap();
+    }
+    (disk, conn)
+}
+
+fn refused(conn: &Connection, sql: &str, rule: &str) {
+    let error = conn.execute_batch(sql).unwrap_err().to_string();
+    assert!(error.contains(rule), "{sql}: {error}");
+}
+
+#[tokio::test]
+async fn each_rule_of_the_life_cycle_refuses_what_it_names() {
+    let (_disk, conn) = one_of_each().await;
+
+    for (rule, change, seq) in [
+        ("an ended job never changes", "model = 'x'", 1),
+        ("a job keeps its name and place", "seq = 77", 4),
+        ("a job keeps its name and place", "id = 'x'", 4),
+        ("a job keeps its name and place", "created_at = 7", 4),
+        ("counters of a job only grow", "epoch = 0", 2),
+        ("counters of a job only grow", "attempt = 0", 2),
+        ("counters of a job only grow", "crashes = 0", 2),
+        ("must be claimed first", "state = 'working', slot = 7", 4),
+        (
+            "must be claimed first",
+            "state = 'done', finished_at = 1",
+            4,
+        ),
+        ("a working job does not load", "state = 'loading'", 3),
+        ("and one epoch", "state = 'loading', slot = 7", 4),
+        ("and one epoch", "state = 'loading', slot = 7, epoch = 2", 4),
+        (
+            "takes a ready job",
+            "state = 'loading', slot = 7, epoch = 1, retry_at = NULL",
+            5,
+        ),
+        ("only a claim changes the epoch", "epoch = 2", 2),
+        ("only a claim changes the epoch", "epoch = 1", 4),
+        ("a running job keeps its slot", "slot = 7", 2),
+    ] {
+        refused(
+            &conn,
+            &format!("UPDATE jobs SET {change} WHERE seq = {seq}"),
+            rule,
+        );
+    }
+    for column in ["epoch", "attempt", "crashes"] {
+        let sql = format!(
+            "INSERT INTO jobs (id, endpoint, model, runner, state, priority, created_at, {column})
+             VALUES ('x', '/api/chat', 'm', 'm|', 'queued', 1, 1, 1)"
+        );
+        refused(&conn, &sql, "a new job is queued");
+    }
+}
+
+#[tokio::test]
+async fn each_check_of_a_column_refuses_what_it_names() {
+    let (_disk, conn) = one_of_each().await;
+
+    for (rule, change) in [
+        ("(error_code IS NULL) =", "error_code = 'x'"),
+        ("(error_code IS NULL) =", "error_message = 'x'"),
+        ("(idem_key IS NULL) =", "idem_scope = 'x'"),
+        ("(idem_key IS NULL) =", "idem_key = 'x', idem_scope = 'x'"),
+        (
+            "length(request_hash)",
+            "idem_key = 'x', idem_scope = 'x', request_hash = x'00'",
+        ),
+        ("slot >= 0", "state = 'loading', slot = -1, epoch = 1"),
+        ("slot IS NOT NULL", "slot = 7"),
+        ("finished_at IS NOT NULL", "finished_at = 7"),
+        ("priority IN", "priority = 3"),
+        ("target_status BETWEEN", "target_status = 99"),
+        ("target_status BETWEEN", "target_status = 1000"),
+    ] {
+        refused(
+            &conn,
+            &format!("UPDATE jobs SET {change} WHERE seq = 4"),
+            rule,
+        );
+    }
+    let same_key = "UPDATE jobs SET idem_key = 'k', idem_scope = 's', request_hash = zeroblob(32)
+         WHERE seq IN (4, 5)";
+    refused(&conn, same_key, "UNIQUE");
+    for (rule, n, events) in [("n >= 2", 1, 1), ("events > 0", 2, 0), ("UNIQUE", 9, 1)] {
+        let sql = format!(
+            "INSERT INTO job_events (seq, n, events, epoch, attempt, kinds, data)
+             VALUES (4, 9, 1, 1, 0, '[]', x''), (4, {n}, {events}, 1, 0, '[]', x'')"
+        );
+        refused(&conn, &sql, rule);
+    }
+}
