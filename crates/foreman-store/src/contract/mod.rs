@@ -65,6 +65,7 @@ macro_rules! store_contract {
             order::a_ready_job_stands_behind_the_older_ones_of_each_caller,
             order::several_jobs_stand_where_each_of_them_does,
             standing::only_older_jobs_of_its_class_and_runner_are_before_a_job,
+            standing::what_ran_ended_or_rests_is_before_no_job,
             standing::a_resting_job_is_before_no_other,
             standing::a_job_sees_the_oldest_of_each_runner_of_its_class,
             settle::a_done_job_keeps_its_answer_chunk_by_chunk,

@@ -19,47 +19,30 @@ use crate::{ByCaller, NewJob, QueueStore};
 
 use Priority::{High, Low, Normal};
 
-/// Neither newer jobs nor those of another class, runner or state are before a job, also when
-/// they are of a caller who has some that are.
+/// Neither newer jobs nor those of another class or runner are before a job, nor what runs or has
+/// ended, also of a caller who has some that are.
 pub async fn only_older_jobs_of_its_class_and_runner_are_before_a_job(subject: &impl Subject) {
     let store = subject.open();
-    for (model, class, caller) in [
-        ("a", Normal, Some("ann")),
-        ("a", Normal, Some("ann")),
-        ("a", High, Some("ann")),
-        ("b", Normal, Some("ann")),
-        ("a", Normal, None),
-        ("a", Normal, None),
-        ("a", Normal, Some("bob")),
-    ] {
-        accept_of(&*store, model, class, caller).await;
-    }
+    accept_older(&*store).await;
+    let it = accept_of(&*store, "a", Normal, Some("ann")).await;
+    accept_newer(&*store).await;
+
+    assert_eq!(before(&*store, it).await, older());
+}
+
+/// The same holds while others rest, and for those that once were older.
+pub async fn what_ran_ended_or_rests_is_before_no_job(subject: &impl Subject) {
+    let store = subject.open();
+    accept_older(&*store).await;
     let named = NewJob {
         caller: Some("ann".to_owned()),
         ..asking("a", 1)
     };
     one_of_each_that_is_not_ready(&*store, &named).await;
     let it = accept_of(&*store, "a", Normal, Some("ann")).await;
-    for (model, class, caller) in [
-        ("b", Normal, Some("ann")),
-        ("a", Low, Some("ann")),
-        ("a", Normal, Some("bob")),
-        ("a", Normal, Some("zoe")),
-        ("a", Normal, None),
-        ("a", High, None),
-    ] {
-        accept_of(&*store, model, class, caller).await;
-    }
-    let last = accept_of(&*store, "a", Normal, Some("ann")).await;
-    let ended = claim_at(&*store, read(&*store, last).await.seq).await;
-    settle(&*store, &ended, 3, done()).await;
-    let last = accept_of(&*store, "a", Normal, Some("ann")).await;
-    claim_at(&*store, read(&*store, last).await.seq).await;
+    accept_newer(&*store).await;
 
-    assert_eq!(
-        before(&*store, it).await,
-        callers(&[(None, 2), (Some("ann"), 2), (Some("bob"), 1)])
-    );
+    assert_eq!(before(&*store, it).await, older());
 }
 
 /// A job that rests is before none, though it is older.
@@ -123,6 +106,46 @@ pub async fn a_job_sees_the_oldest_of_each_runner_of_its_class(subject: &impl Su
     let [high, normal, low] = [of(&[0]), of(&[1, 3, 5]), of(&[2])];
     let expected = [&high, &normal, &low, &normal, &normal, &normal];
     assert!(seen.iter().eq(expected), "{seen:?}");
+}
+
+/// Accepts jobs of which those in [`older`] are before one of `a` and `Normal`.
+async fn accept_older(store: &dyn QueueStore) {
+    for (model, class, caller) in [
+        ("a", Normal, Some("ann")),
+        ("a", Normal, Some("ann")),
+        ("a", High, Some("ann")),
+        ("b", Normal, Some("ann")),
+        ("a", Normal, None),
+        ("a", Normal, None),
+        ("a", Normal, Some("bob")),
+    ] {
+        accept_of(store, model, class, caller).await;
+    }
+}
+
+fn older() -> ByCaller {
+    callers(&[(None, 2), (Some("ann"), 2), (Some("bob"), 1)])
+}
+
+/// Accepts jobs like those before, of which one has ended and one runs.
+async fn accept_newer(store: &dyn QueueStore) {
+    for (model, class, caller) in [
+        ("b", Normal, Some("ann")),
+        ("a", Low, Some("ann")),
+        ("a", Normal, Some("bob")),
+        ("a", Normal, Some("zoe")),
+        ("a", Normal, None),
+        ("a", High, None),
+    ] {
+        accept_of(store, model, class, caller).await;
+    }
+    for outcome in [Some(done()), None] {
+        let last = accept_of(store, "a", Normal, Some("ann")).await;
+        let last = claim_at(store, read(store, last).await.seq).await;
+        if let Some(outcome) = outcome {
+            settle(store, &last, 3, outcome).await;
+        }
+    }
 }
 
 async fn accept_of(
