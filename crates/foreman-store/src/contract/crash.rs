@@ -203,14 +203,17 @@ pub async fn depths_survive(subject: &impl Subject) {
         .chain(plain)
     {
         one_of_each_that_is_not_ready(&*store, &kind).await;
-        accept(&*store, kind).await;
+        for id in [kind.id, asking("a", 1).id] {
+            let job = NewJob { id, ..kind.clone() };
+            accept(&*store, job).await;
+        }
     }
     let before = store.depths();
     drop(store);
 
     let store = subject.open();
 
-    assert_eq!(before.iter().map(|depth| depth.jobs).sum::<u64>(), 12);
+    assert_eq!(before.iter().map(|depth| depth.jobs).sum::<u64>(), 18);
     assert_eq!(store.depths(), before);
 }
 
