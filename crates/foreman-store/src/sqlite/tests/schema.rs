@@ -229,7 +229,7 @@ async fn each_check_of_a_column_refuses_what_it_names() {
         ("slot >= 0", "state = 'loading', slot = -1, epoch = 1"),
         ("slot IS NOT NULL", "slot = 7"),
         ("finished_at IS NOT NULL", "finished_at = 7"),
-        ("priority IN", "priority = 3"),
+        ("failed: priority", "priority = 3"),
         ("target_status BETWEEN", "target_status = 99"),
         ("target_status BETWEEN", "target_status = 1000"),
     ] {
