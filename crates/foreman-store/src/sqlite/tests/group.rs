@@ -106,6 +106,52 @@ async fn a_refused_command_leaves_its_group_alone() {
 }
 
 #[tokio::test]
+async fn who_is_first_is_known_after_a_group_was_begun_anew() {
+    let disk = OnDisk::default();
+    let store = Arc::new(disk.open_store());
+    for number in 1..=3 {
+        accept(&store, number).await;
+    }
+    let mut running = Vec::new();
+    for slot in [1, 2] {
+        let request = ClaimRequest { slot, ..wish() };
+        running.push(store.claim(request).await.unwrap().unwrap());
+    }
+    let [first, second] = running.as_slice() else {
+        panic!("two jobs run");
+    };
+    let queued_again = Settlement {
+        outcome: Outcome::Released,
+        ..done(first)
+    };
+    let with_a_gap = Settlement {
+        log: Some(RunLog {
+            first: 9,
+            events: Vec::new(),
+        }),
+        ..done(second)
+    };
+    let mut tasks = JoinSet::new();
+    let mut settling = JoinSet::new();
+
+    let release = held(&mut tasks, &store, 0).await;
+    for settlement in [queued_again, with_a_gap] {
+        let store = Arc::clone(&store);
+        settling.spawn(async move { store.settle(settlement).await.is_ok() });
+    }
+    all_sent().await;
+    drop(release);
+    tasks.join_all().await;
+    let mut settled = settling.join_all().await;
+    settled.sort_unstable();
+
+    assert_eq!(settled, [false, true]);
+    assert_eq!(store.stats().largest_group, 2);
+    let next = store.claim(wish()).await.unwrap().unwrap();
+    assert_eq!(next.job.id, first.job.id);
+}
+
+#[tokio::test]
 async fn what_is_large_shares_no_transaction() {
     let disk = OnDisk::default();
     let store = Arc::new(disk.open_store());
