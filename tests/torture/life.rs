@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::FOREMAN;
 use crate::history::History;
 use crate::load::{Caller, token};
+use crate::overlap;
 use crate::verdict::{self, Tally};
 
 /// Between two tokens, so that a chat lasts as long as a life does to its other parts.
@@ -24,15 +25,27 @@ const PACE: Duration = Duration::from_millis(1);
 /// What is known of the ended jobs of former lives.
 type Ended = BTreeMap<String, Row>;
 
+/// Gives each life of foreman a name that the target sees.
+#[derive(Debug, Default)]
+struct Lives(u64);
+
+impl Lives {
+    fn next(&mut self, builder: &Builder) -> Builder {
+        self.0 += 1;
+        builder.again().set("OLLAMA_TOKEN", &overlap::token(self.0))
+    }
+}
+
 /// Tortures one foreman with so many callers.
 pub(crate) async fn run(callers: usize, kills: u32, seed: u64) -> Tally {
     let began = Instant::now();
     let mut random =
         SmallRng::seed_from_u64(seed.wrapping_add(u64::try_from(callers).unwrap_or_default()));
     let stub = foreman_tests::stub().token_pace(PACE);
-    let stub = Arc::new(stub.start().await.expect("a stub"));
+    let stub = Arc::new(overlap::watchful(stub).await);
     let builder = builder(callers).target(&stub.url());
-    let mut foreman = builder.again().start().await;
+    let mut lives = Lives::default();
+    let mut foreman = lives.next(&builder).start().await;
     let (url, urls) = watch::channel(foreman.url().to_owned());
     let history = Arc::<History>::default();
     let stop = CancellationToken::new();
@@ -56,11 +69,11 @@ pub(crate) async fn run(callers: usize, kills: u32, seed: u64) -> Tally {
         tally.kills += 1;
         look(&builder, &mut ended, &mut tally);
         if random.random_range(0..5) == 0 {
-            stillborn(&builder, &mut random).await;
+            stillborn(&lives.next(&builder), &mut random).await;
             tally.kills += 1;
             look(&builder, &mut ended, &mut tally);
         }
-        foreman = builder.again().start().await;
+        foreman = lives.next(&builder).start().await;
         url.send_replace(foreman.url().to_owned());
     }
     stop.cancel();

@@ -11,6 +11,7 @@
 mod history;
 mod life;
 mod load;
+mod overlap;
 mod verdict;
 
 use std::process::ExitCode;

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::history::{Entry, History, Kind};
 use crate::load::{ask, text};
+use crate::overlap;
 
 /// What came of a torture.
 #[derive(Debug, Default)]
@@ -30,8 +31,10 @@ pub(crate) struct Tally {
     poisoned: u64,
     embeds: u64,
     embeds_lost: u64,
-    /// The most chats that the target worked on at once.
+    /// The most chats that were open at the target at once, whoever sent them.
     at_once: usize,
+    /// The same of one life of foreman; more than it has slots is a fault.
+    at_once_of_a_life: usize,
     /// What must not be, by kind.
     faults: BTreeMap<&'static str, u64>,
     /// The first of them in full.
@@ -39,7 +42,7 @@ pub(crate) struct Tally {
 }
 
 /// These must not be.
-const KINDS: [&str; 10] = [
+const KINDS: [&str; 11] = [
     "lost",
     "unexpected",
     "wrong answer",
@@ -50,6 +53,7 @@ const KINDS: [&str; 10] = [
     "odd",
     "conservation",
     "an ended job changed",
+    "at once",
 ];
 
 /// So many examples are shown.
@@ -80,6 +84,7 @@ impl Tally {
         self.embeds += other.embeds;
         self.embeds_lost += other.embeds_lost;
         self.at_once = self.at_once.max(other.at_once);
+        self.at_once_of_a_life = self.at_once_of_a_life.max(other.at_once_of_a_life);
         for (kind, count) in &other.faults {
             *self.faults.entry(kind).or_default() += count;
         }
@@ -92,7 +97,8 @@ impl fmt::Display for Tally {
             f,
             "{} kills in {} s; {} requests: {} acknowledged, {} answered, {} unknown; \
              {} recovered, {} found running at a crash, {} poisoned; {} embeddings, {} cut off; \
-             at most {} chats at once at the target;",
+             at most {} chats at once at the target by one life of foreman, {} with those that \
+             a killed one left;",
             self.kills,
             self.seconds,
             self.requests,
@@ -104,6 +110,7 @@ impl fmt::Display for Tally {
             self.poisoned,
             self.embeds,
             self.embeds_lost,
+            self.at_once_of_a_life,
             self.at_once,
         )?;
         for kind in KINDS {
@@ -138,7 +145,12 @@ pub(crate) async fn judge(history: &History, foreman: &Foreman, stub: &Stub, tal
             runs.insert(prompt, request.order);
         }
     }
-    tally.at_once = record.counts.max_running_generations;
+    let overlap = overlap::count(&record);
+    tally.at_once = overlap.of_all;
+    tally.at_once_of_a_life = overlap.of_one_life;
+    for fault in &overlap.faults {
+        tally.blame("at once", fault);
+    }
     let embeds = history.embeds();
     tally.embeds = embeds.right;
     tally.embeds_lost = embeds.lost;
