@@ -2,6 +2,7 @@
 
 use foreman_stub::Hold;
 use foreman_tests::{Exchange, Pair, chat, eventually, stub};
+use rstest::rstest;
 use rusqlite::Connection;
 use rustix::process::Signal;
 use serde_json::json;
@@ -114,8 +115,15 @@ async fn a_job_whose_body_the_disk_does_not_give_back_fails_alone() {
     assert_eq!(stub.record().on("/api/chat").count(), 1);
 }
 
+#[rstest]
+#[case::gone("DELETE FROM job_requests WHERE seq = 2", 0)]
+#[case::damaged_row("UPDATE jobs SET endpoint = '/api/other' WHERE seq = 2", 1)]
+#[case::no_unicode("UPDATE jobs SET runner = CAST(x'ff' AS TEXT) WHERE seq = 2", 1)]
 #[tokio::test]
-async fn a_waiting_caller_whose_stored_request_is_gone_is_told_and_the_others_are_served() {
+async fn a_waiting_caller_whose_stored_request_is_gone_is_told_and_the_others_are_served(
+    #[case] damage: &str,
+    #[case] errors: usize,
+) {
     let Pair { stub, foreman } = Pair::start(stub(), foreman()).await;
     let gate = stub.hold(Hold::before_first_token());
     let first = Exchange::post(foreman.url(), "/api/chat", &chat(A, "first")).await;
@@ -131,8 +139,7 @@ async fn a_waiting_caller_whose_stored_request_is_gone_is_told_and_the_others_ar
         .await;
     }
     let conn = Connection::open(foreman.database()).unwrap();
-    conn.execute_batch("DELETE FROM job_requests WHERE seq = 2")
-        .unwrap();
+    conn.execute_batch(damage).unwrap();
 
     gate.release();
 
@@ -141,6 +148,16 @@ async fn a_waiting_caller_whose_stored_request_is_gone_is_told_and_the_others_ar
     assert_eq!(content(&third.json()), "echo: third");
     let lost = waiting.pop().unwrap().reply().await;
     assert_eq!((lost.status(), code(&lost)), (500, "storage_read"));
+    let listed = foreman.get("/foreman/v1/jobs").await.json();
+    let states: Vec<_> = listed["jobs"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|job| job["state"].clone())
+        .collect();
+    assert_eq!(states, ["done", "failed", "done"]);
+    assert_eq!(foreman.log().having("level", "ERROR").len(), errors);
+    assert_eq!(stub.record().on("/api/chat").count(), 2);
 }
 
 #[tokio::test]

@@ -1,14 +1,16 @@
 //! Jobs as rows: the one statement that reads a job, and the one that changes it.
 
+use std::borrow::Cow;
 use std::error::Error;
 use std::str::FromStr;
 use std::time::Duration;
 
 use foreman_job::lifecycle::{Epoch, Progress};
 use foreman_job::{
-    FailureKind, Job, JobFailure, JobId, PickReason, Priority, RunnerKey, Timestamp, Usage,
+    Endpoint, FailureKind, Job, JobFailure, JobId, PickReason, Priority, Random, RunnerKey,
+    Timestamp, Usage,
 };
-use rusqlite::types::{FromSql, Type};
+use rusqlite::types::{FromSql, Type, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 
 use crate::{Headers, StoreError};
@@ -61,13 +63,26 @@ pub(super) struct Change {
     pub(super) claim: Option<(u32, PickReason)>,
 }
 
-/// Reads a job by its place in the queue.
-pub(super) fn by_seq(conn: &Connection, seq: i64) -> Result<Option<Job>, StoreError> {
+/// A job as it was read.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) job: Job,
+    /// The columns that hold what no foreman writes: the job is not what it was.
+    pub(super) damaged: Vec<String>,
+}
+
+/// Reads a job by its place in the queue, and tells how much of it could be read.
+pub(super) fn found(conn: &Connection, seq: i64) -> Result<Option<Found>, StoreError> {
     let mut statement = conn.prepare_cached(READ)?;
     let found = statement
         .query_row(named_params! {":seq": seq}, job)
         .optional()?;
     Ok(found)
+}
+
+/// Reads a job by its place in the queue.
+pub(super) fn by_seq(conn: &Connection, seq: i64) -> Result<Option<Job>, StoreError> {
+    Ok(found(conn, seq)?.map(|found| found.job))
 }
 
 /// Reads a job by its public name.
@@ -141,63 +156,115 @@ fn nanos(duration: Duration) -> i64 {
     i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
 }
 
-fn job(row: &Row<'_>) -> rusqlite::Result<Job> {
-    let mut cells = Cells { row, next: 0 };
-    Ok(Job {
-        seq: cells.take()?,
-        id: cells.parse::<JobId>()?,
-        endpoint: cells.parse()?,
-        model: cells.take()?,
-        runner: RunnerKey::from_stored(cells.take()?),
+/// Reads a text; what is no Unicode in it is replaced.
+pub(super) fn text(row: &Row<'_>, column: usize) -> rusqlite::Result<String> {
+    if let ValueRef::Text(bytes) = row.get_ref(column)? {
+        return Ok(String::from_utf8_lossy(bytes).into_owned());
+    }
+    row.get(column)
+}
+
+/// Reads a text that may be missing; what is no Unicode in it is replaced.
+pub(super) fn maybe_text(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<String>> {
+    if row.get_ref(column)? == ValueRef::Null {
+        return Ok(None);
+    }
+    text(row, column).map(Some)
+}
+
+/// Reads all of a job that can be read: what moves it from state to state must be.
+///
+/// One damaged value must not hold up the queue, nor hide a job from those who look for it.
+fn job(row: &Row<'_>) -> rusqlite::Result<Found> {
+    let mut cells = Cells {
+        row,
+        next: 0,
+        damaged: Vec::new(),
+    };
+    let seq = cells.take()?;
+    let id = cells.parse();
+    let id = cells.there(id).unwrap_or_else(|| substitute(seq));
+    let endpoint = cells.parse();
+    let endpoint = cells.there(endpoint).unwrap_or(Endpoint::Chat);
+    let model = cells.text();
+    let model = cells.there(model).unwrap_or_default();
+    let runner = cells.text();
+    let runner = cells.there(runner).unwrap_or_default();
+    let mut job = Job {
+        seq,
+        id,
+        endpoint,
+        model,
+        runner: RunnerKey::from_stored(runner),
         priority: cells.known(Priority::from_rank)?,
-        caller: cells.take()?,
+        caller: cells.owner(),
         progress: progress(&mut cells)?,
         created_at: Timestamp::from_millis(cells.take()?),
-        claimed_at: cells.time()?,
-        started_at: cells.time()?,
-        finished_at: cells.time()?,
-        not_before: cells.time()?,
-        expires_at: cells.time()?,
-        failure: failure(&mut cells)?,
-        target_status: cells.take()?,
-        usage: usage(&mut cells)?,
-        retry_of: cells.maybe()?,
-        metadata: cells.take()?,
-    })
+        claimed_at: cells.time(),
+        started_at: cells.time(),
+        finished_at: cells.time(),
+        not_before: cells.time(),
+        expires_at: cells.time(),
+        failure: failure(&mut cells),
+        target_status: cells.maybe(),
+        usage: usage(&mut cells),
+        retry_of: cells.parse(),
+        metadata: cells.text(),
+    };
+    let damaged = cells.damaged;
+    if !damaged.is_empty() && job.failure.is_none() {
+        let message = format!("stored data of the job is damaged: {}", damaged.join(", "));
+        job.failure = Some(JobFailure::new(FailureKind::StorageRead, message));
+    }
+    Ok(Found { job, damaged })
+}
+
+/// Names a job whose name cannot be read, so that no two are taken for one.
+fn substitute(seq: i64) -> JobId {
+    struct Place(i64);
+    impl Random for Place {
+        fn next_u64(&self) -> u64 {
+            self.0.unsigned_abs()
+        }
+    }
+    JobId::generate(Timestamp::from_millis(0), &Place(seq))
 }
 
 fn progress(cells: &mut Cells<'_, '_>) -> rusqlite::Result<Progress> {
+    let state: String = cells.take()?;
     Ok(Progress {
-        state: cells.parse()?,
+        state: state.parse().map_err(|error| cells.wrong(error))?,
         attempt: cells.take()?,
         epoch: Epoch::new(cells.count()?),
         crashes: cells.take()?,
-        retry_at: cells.time()?,
+        retry_at: cells.time(),
         cancel_requested: cells.take()?,
     })
 }
 
-fn failure(cells: &mut Cells<'_, '_>) -> rusqlite::Result<Option<JobFailure>> {
-    let code: Option<String> = cells.take()?;
-    let message: Option<String> = cells.take()?;
-    let Some((code, message)) = code.zip(message) else {
-        return Ok(None);
-    };
-    let kind = FailureKind::from_code(&code).ok_or_else(|| cells.wrong(Unknown))?;
-    Ok(Some(JobFailure { kind, message }))
+fn failure(cells: &mut Cells<'_, '_>) -> Option<JobFailure> {
+    let code = cells.text();
+    let message = cells.text();
+    let (code, message) = code.zip(message)?;
+    let kind = FailureKind::from_code(&code).unwrap_or_else(|| {
+        // The one before the message.
+        cells.note_column(cells.next.saturating_sub(2));
+        FailureKind::StorageRead
+    });
+    Some(JobFailure { kind, message })
 }
 
-fn usage(cells: &mut Cells<'_, '_>) -> rusqlite::Result<Option<Usage>> {
-    let prompt_tokens = cells.maybe_count()?;
-    let completion_tokens = cells.maybe_count()?;
-    let load = cells.maybe_count()?;
-    let total = cells.maybe_count()?;
-    Ok(prompt_tokens.map(|prompt_tokens| Usage {
+fn usage(cells: &mut Cells<'_, '_>) -> Option<Usage> {
+    let prompt_tokens = cells.maybe_count();
+    let completion_tokens = cells.maybe_count();
+    let load = cells.maybe_count();
+    let total = cells.maybe_count();
+    prompt_tokens.map(|prompt_tokens| Usage {
         prompt_tokens,
         completion_tokens: completion_tokens.unwrap_or_default(),
         load: Duration::from_nanos(load.unwrap_or_default()),
         total: Duration::from_nanos(total.unwrap_or_default()),
-    }))
+    })
 }
 
 /// A value that no version of foreman writes into its column.
@@ -209,32 +276,16 @@ struct Unknown;
 struct Cells<'r, 's> {
     row: &'r Row<'s>,
     next: usize,
+    /// What could not be read so far.
+    damaged: Vec<String>,
 }
 
-impl Cells<'_, '_> {
+impl<'r> Cells<'r, '_> {
+    /// Takes what must be right.
     fn take<T: FromSql>(&mut self) -> rusqlite::Result<T> {
         let value = self.row.get(self.next)?;
         self.next = self.next.saturating_add(1);
         Ok(value)
-    }
-
-    fn parse<T>(&mut self) -> rusqlite::Result<T>
-    where
-        T: FromStr,
-        T::Err: Error + Send + Sync + 'static,
-    {
-        let text: String = self.take()?;
-        text.parse().map_err(|error| self.wrong(error))
-    }
-
-    fn maybe<T>(&mut self) -> rusqlite::Result<Option<T>>
-    where
-        T: FromStr,
-        T::Err: Error + Send + Sync + 'static,
-    {
-        let text: Option<String> = self.take()?;
-        text.map(|text| text.parse().map_err(|error| self.wrong(error)))
-            .transpose()
     }
 
     fn known<T>(&mut self, find: fn(i64) -> Option<T>) -> rusqlite::Result<T> {
@@ -243,21 +294,93 @@ impl Cells<'_, '_> {
     }
 
     fn count(&mut self) -> rusqlite::Result<u64> {
-        let stored = self.take()?;
-        self.unsigned(stored)
-    }
-
-    fn maybe_count(&mut self) -> rusqlite::Result<Option<u64>> {
-        let stored: Option<i64> = self.take()?;
-        stored.map(|stored| self.unsigned(stored)).transpose()
-    }
-
-    fn unsigned(&self, stored: i64) -> rusqlite::Result<u64> {
+        let stored: i64 = self.take()?;
         u64::try_from(stored).map_err(|error| self.wrong(error))
     }
 
-    fn time(&mut self) -> rusqlite::Result<Option<Timestamp>> {
-        Ok(self.take::<Option<i64>>()?.map(Timestamp::from_millis))
+    /// Takes what may be missing; what cannot be read is noted and missing, too.
+    fn maybe<T: FromSql>(&mut self) -> Option<T> {
+        let value = self.row.get(self.next);
+        self.or_note(value.map_err(|_| Unknown))
+    }
+
+    fn maybe_count(&mut self) -> Option<u64> {
+        let stored: rusqlite::Result<Option<i64>> = self.row.get(self.next);
+        let count = stored.map_err(|_| Unknown).and_then(|stored| {
+            let count = stored.map(u64::try_from).transpose();
+            count.map_err(|_| Unknown)
+        });
+        self.or_note(count)
+    }
+
+    fn time(&mut self) -> Option<Timestamp> {
+        self.maybe().map(Timestamp::from_millis)
+    }
+
+    /// Takes a text. One that is no Unicode is damaged; as much of it as can be is shown.
+    fn text(&mut self) -> Option<String> {
+        let column = self.next;
+        let text = self
+            .raw_text()
+            .map(|text| text.map(String::from_utf8_lossy));
+        if matches!(text, Ok(Some(Cow::Owned(_)))) {
+            self.note_column(column);
+        }
+        let text = text.map(|text| text.map(Cow::into_owned));
+        self.or_note(text)
+    }
+
+    /// Takes the name of a caller; one that cannot be read is nobody's.
+    fn owner(&mut self) -> Option<String> {
+        let before = self.damaged.len();
+        let name = self.text();
+        let is_damaged = self.damaged.len() > before;
+        name.or_else(|| is_damaged.then(String::new))
+    }
+
+    fn parse<T: FromStr>(&mut self) -> Option<T> {
+        let parsed = self.raw_text().and_then(|text| {
+            let Some(text) = text else { return Ok(None) };
+            let text = std::str::from_utf8(text).map_err(|_| Unknown)?;
+            text.parse().map(Some).map_err(|_| Unknown)
+        });
+        self.or_note(parsed)
+    }
+
+    fn raw_text(&self) -> Result<Option<&'r [u8]>, Unknown> {
+        match self.row.get_ref(self.next) {
+            Ok(ValueRef::Text(bytes)) => Ok(Some(bytes)),
+            Ok(ValueRef::Null) => Ok(None),
+            Ok(ValueRef::Integer(_) | ValueRef::Real(_) | ValueRef::Blob(_)) | Err(_) => {
+                Err(Unknown)
+            }
+        }
+    }
+
+    /// Notes the column taken last when it must not be empty and is.
+    fn there<T>(&mut self, value: Option<T>) -> Option<T> {
+        if value.is_none() {
+            self.note_column(self.next.saturating_sub(1));
+        }
+        value
+    }
+
+    /// Goes on to the next column; notes this one when it could not be read.
+    fn or_note<T>(&mut self, value: Result<Option<T>, Unknown>) -> Option<T> {
+        let column = self.next;
+        self.next = column.saturating_add(1);
+        value.unwrap_or_else(|Unknown| {
+            self.note_column(column);
+            None
+        })
+    }
+
+    fn note_column(&mut self, column: usize) {
+        let statement: &rusqlite::Statement<'_> = self.row.as_ref();
+        let name = statement.column_name(column).unwrap_or("a column");
+        if self.damaged.last().is_none_or(|last| last != name) {
+            self.damaged.push(name.to_owned());
+        }
     }
 
     /// Says that the column taken last holds what it cannot.

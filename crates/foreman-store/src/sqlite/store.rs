@@ -11,6 +11,7 @@ use rusqlite::Connection;
 use tokio::sync::{Notify, oneshot, watch};
 
 use super::files::Place;
+use super::queries::Taken;
 use super::reader::ReadLane;
 use super::recent::Recent;
 use super::writer::{Durability, Load, WriteLane};
@@ -82,6 +83,25 @@ impl SqliteStore {
         stats
     }
 
+    /// Completes what was claimed; a job whose row is damaged is not to be run.
+    async fn taken(&self, taken: Option<Taken>) -> Result<Option<Claimed>, StoreError> {
+        match taken {
+            Some(Taken { claimed, damaged }) if damaged.is_empty() => {
+                self.with_request(claimed).await.map(Some)
+            }
+            Some(Taken { claimed, damaged }) => {
+                tracing::error!(
+                    job.id = %claimed.job.id,
+                    job.seq = claimed.job.seq,
+                    columns = damaged.join(", "),
+                    "stored data of a job is damaged: the job is not run"
+                );
+                Ok(Some(claimed))
+            }
+            None => Ok(None),
+        }
+    }
+
     /// Reads what a claimed job asks. Where that cannot be read, the job alone suffers.
     async fn with_request(&self, mut claimed: Claimed) -> Result<Claimed, StoreError> {
         claimed.request = self.recent.take(claimed.job.seq);
@@ -144,10 +164,7 @@ impl QueueStore for SqliteStore {
         let claim = self
             .writer
             .call(ORDERED, move |tx| queries::claim(tx, &request));
-        match claim.await? {
-            Some(claimed) => self.with_request(claimed).await.map(Some),
-            None => Ok(None),
-        }
+        self.taken(claim.await?).await
     }
 
     async fn claim_arrival(
@@ -158,10 +175,7 @@ impl QueueStore for SqliteStore {
         let claim = self
             .writer
             .call_until(ORDERED, enough, move |tx| queries::claim(tx, &request));
-        match claim.await? {
-            Some(claimed) => self.with_request(claimed).await.map(Some),
-            None => Ok(None),
-        }
+        self.taken(claim.await?).await
     }
 
     async fn start(&self, seq: i64, epoch: Epoch, now: Timestamp) -> Result<(), StoreError> {

@@ -12,6 +12,14 @@ use crate::{ClaimRequest, Claimed, SlotTaken, StoreError, transition};
 pub(super) const SLOT: &str = "\
 SELECT EXISTS (SELECT 1 FROM jobs WHERE slot = :slot)";
 
+/// A job that was claimed, and what of its row could not be read.
+#[derive(Debug)]
+pub(in crate::sqlite) struct Taken {
+    pub(in crate::sqlite) claimed: Claimed,
+    /// The damaged columns. What runs must be what was accepted: with any, it is to be failed.
+    pub(in crate::sqlite) damaged: Vec<String>,
+}
+
 /// Claims the job that the policy names; what it asks is left to be read by somebody else.
 ///
 /// A body may be large, and the disk may not give it back: that would undo the whole transaction,
@@ -19,7 +27,7 @@ SELECT EXISTS (SELECT 1 FROM jobs WHERE slot = :slot)";
 pub(in crate::sqlite) fn claim(
     tx: &mut Tx<'_>,
     wish: &ClaimRequest,
-) -> Result<Option<Claimed>, StoreError> {
+) -> Result<Option<Taken>, StoreError> {
     if slot_is_taken(tx.conn, wish.slot)? {
         return Err(StoreError::Database(Box::new(SlotTaken(wish.slot))));
     }
@@ -32,8 +40,11 @@ pub(in crate::sqlite) fn claim(
     }
 }
 
-fn take(tx: &mut Tx<'_>, wish: &ClaimRequest, choice: Choice) -> Result<Claimed, StoreError> {
-    let before = rows::by_seq(tx.conn, choice.seq)?.ok_or(StoreError::NotFound)?;
+fn take(tx: &mut Tx<'_>, wish: &ClaimRequest, choice: Choice) -> Result<Taken, StoreError> {
+    let rows::Found {
+        job: before,
+        damaged,
+    } = rows::found(tx.conn, choice.seq)?.ok_or(StoreError::NotFound)?;
     let now = tx.now(wish.now);
     let job = transition::apply(&before, &Event::Claim, now)?;
     let change = Change {
@@ -42,12 +53,13 @@ fn take(tx: &mut Tx<'_>, wish: &ClaimRequest, choice: Choice) -> Result<Claimed,
     };
     rows::write(tx.conn, &job, change)?;
     tx.changed(&before, &job);
-    Ok(Claimed {
+    let claimed = Claimed {
         job,
         reason: choice.reason,
         request: None,
         next_event: journal::end(tx.conn, before.seq)?.next(),
-    })
+    };
+    Ok(Taken { claimed, damaged })
 }
 
 fn slot_is_taken(conn: &Connection, slot: u32) -> Result<bool, StoreError> {

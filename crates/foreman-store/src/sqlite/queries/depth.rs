@@ -8,6 +8,7 @@ use rusqlite::{Connection, named_params};
 
 use super::heads;
 use crate::depth::{Depths, Group};
+use crate::sqlite::rows;
 use crate::{Standing, Standings, StoreError};
 
 const DEPTHS: &str = "\
@@ -43,8 +44,9 @@ pub(in crate::sqlite) fn depths(conn: &Connection) -> Result<Depths, StoreError>
         let rank: i64 = row.get(2)?;
         let priority = Priority::from_rank(rank)
             .ok_or_else(|| StoreError::Damaged(format!("priority {rank} of a job")))?;
-        let runner = RunnerKey::from_stored(row.get(1)?);
-        let group = Group::new(row.get(0)?, runner, priority, row.get(3)?);
+        let runner = RunnerKey::from_stored(rows::text(row, 1)?);
+        let caller = rows::maybe_text(row, 3)?;
+        let group = Group::new(rows::text(row, 0)?, runner, priority, caller);
         depths.add(
             group,
             u64::try_from(row.get::<_, i64>(4)?).unwrap_or_default(),
@@ -159,7 +161,7 @@ fn older(conn: &Connection, job: &Job) -> Result<Vec<(Option<String>, u64)>, Sto
     let mut older = Vec::new();
     while let Some(row) = found.next()? {
         let jobs = u64::try_from(row.get::<_, i64>(1)?).unwrap_or_default();
-        older.push((row.get(0)?, jobs));
+        older.push((rows::maybe_text(row, 0)?, jobs));
     }
     Ok(older)
 }

@@ -4,6 +4,7 @@ use foreman_job::{HeadJob, Priority, QueueHeads, RunnerKey, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Params, Row, named_params};
 
 use crate::depth::Depths;
+use crate::sqlite::rows;
 use crate::{ClaimRequest, StoreError};
 
 // The conditions are spelled as in the partial indexes, or SQLite would not use them. What has
@@ -306,8 +307,8 @@ fn head(row: &Row<'_>, now: Timestamp) -> rusqlite::Result<HeadJob> {
     Ok(HeadJob {
         seq: row.get(0)?,
         priority,
-        runner: RunnerKey::from_stored(row.get(2)?),
-        caller: row.get(3)?,
+        runner: RunnerKey::from_stored(rows::text(row, 2)?),
+        caller: rows::maybe_text(row, 3)?,
         created_at: HeadJob::accepted(Timestamp::from_millis(row.get(4)?), now),
     })
 }

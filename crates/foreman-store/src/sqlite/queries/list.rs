@@ -84,7 +84,7 @@ fn places(
     })?;
     while places.len() < limit {
         let Some(row) = found.next()? else { break };
-        let model: String = row.get(1)?;
+        let model = rows::text(row, 1)?;
         if filter.model.as_ref().is_none_or(|wanted| wanted(&model)) {
             places.push(row.get(0)?);
         }

@@ -16,7 +16,7 @@ mod read;
 
 pub(super) use accept::{accept, size as accept_size};
 pub(super) use change::{append_events, cancel, settle, size as settle_size, start};
-pub(super) use claim::claim;
+pub(super) use claim::{Taken, claim};
 pub(super) use clock::{due, recover};
 pub(super) use depth::{depths, standing, standings};
 pub(super) use list::list;

@@ -4,7 +4,7 @@ use std::fs::{self, OpenOptions};
 use std::io::{Seek, SeekFrom, Write};
 
 use super::*;
-use crate::{StoreError, StoreHealth};
+use crate::{JobFilter, Purge, StoreError, StoreHealth};
 
 /// Overwrites the head of a page.
 fn damage(disk: &OnDisk, page: u64) {
@@ -112,18 +112,110 @@ async fn another_writer_makes_the_store_busy_and_nothing_more() {
     assert_eq!(*store.health().borrow(), StoreHealth::Ok);
 }
 
+/// What can become of the row of a job, each with the column that its error names.
+const DAMAGED_ROWS: [(&str, &str); 8] = [
+    ("id = 'no id'", "id"),
+    ("endpoint = '/api/other'", "endpoint"),
+    ("model = CAST(x'6dff' AS TEXT)", "model"),
+    ("runner = CAST(x'6dff' AS TEXT)", "runner"),
+    ("caller = CAST(x'ff' AS TEXT)", "caller"),
+    ("retry_of = 'no id'", "retry_of"),
+    ("metadata = CAST(x'7bff7d' AS TEXT)", "metadata"),
+    ("prompt_tokens = -1", "prompt_tokens"),
+];
+
+/// Changes a row as no foreman would.
+fn break_row(disk: &OnDisk, seq: i64, change: &str) {
+    let other = rusqlite::Connection::open(disk.path()).unwrap();
+    let sql = format!(
+        "DROP TRIGGER jobs_change; PRAGMA ignore_check_constraints = ON;
+         UPDATE jobs SET {change} WHERE seq = {seq};"
+    );
+    let triggers: String = other
+        .query_row(
+            "SELECT sql FROM sqlite_schema WHERE name = 'jobs_change'",
+            [],
+            |row| row.get(0),
+        )
+        .unwrap();
+    other.execute_batch(&sql).unwrap();
+    other.execute_batch(&triggers).unwrap();
+}
+
 #[tokio::test]
-async fn a_row_that_no_foreman_wrote_is_damage_and_not_a_panic() {
+async fn a_job_whose_row_is_damaged_fails_alone_and_can_be_seen_and_forgotten() {
+    for (change, column) in DAMAGED_ROWS {
+        let disk = OnDisk::default();
+        let store = disk.open_store();
+        accept(&store, 1).await;
+        accept(&store, 2).await;
+        break_row(&disk, 1, change);
+
+        let waiting = store.list(JobFilter::default(), None, 10).await.unwrap();
+        assert_first_is_unread(&store, change).await;
+        let listed = store.list(JobFilter::default(), None, 10).await.unwrap();
+
+        assert_eq!(waiting.jobs.len(), 2, "{change}");
+        let told = format!("stored data of the job is damaged: {column}");
+        let told = JobFailure::new(FailureKind::StorageRead, told);
+        assert_eq!(waiting.jobs[1].failure, Some(told), "{change}");
+        assert_eq!(listed.jobs[1].progress.state, JobState::Failed, "{change}");
+        let all = Timestamp::from_millis(i64::MAX);
+        let purge = Purge {
+            jobs_before: all,
+            bodies_before: all,
+            limit: 10,
+        };
+        assert_eq!(store.purge(purge).await.unwrap().jobs, 1, "{change}");
+        let rest = store.list(JobFilter::default(), None, 10).await.unwrap();
+        assert_eq!(rest.jobs.len(), 1, "{change}");
+    }
+}
+
+#[tokio::test]
+async fn a_job_whose_row_was_damaged_while_it_ran_is_recovered_and_fails_alone() {
+    // How a former run ended is written anew.
+    for (change, _) in &DAMAGED_ROWS[..7] {
+        let disk = OnDisk::default();
+        let store = disk.open_store();
+        accept(&store, 1).await;
+        accept(&store, 2).await;
+        let _claimed = store.claim(wish()).await.unwrap().unwrap();
+        store.close().await.unwrap();
+        drop(store);
+        break_row(&disk, 1, change);
+
+        let store = disk.open_store();
+        let now = Timestamp::from_millis(2);
+        let recovered = store.recover(now, now).await.unwrap();
+
+        assert_eq!(recovered.jobs.len(), 1, "{change}");
+        assert_first_is_unread(&store, change).await;
+    }
+}
+
+#[tokio::test]
+async fn a_failure_that_no_foreman_wrote_is_shown_as_far_as_it_can_be_read() {
     let disk = OnDisk::default();
     let store = disk.open_store();
     accept(&store, 1).await;
-    let id = job(1, 10).id;
-    let other = rusqlite::Connection::open(disk.path()).unwrap();
-    other
-        .execute_batch("UPDATE jobs SET endpoint = '/api/other'")
-        .unwrap();
+    let failure = "error_code = 'no_code', error_message = CAST(x'77ff' AS TEXT)";
+    break_row(&disk, 1, failure);
 
-    let read = store.job(id).await;
+    let read = store.job(job(1, 10).id).await.unwrap().unwrap();
+
+    let shown = JobFailure::new(FailureKind::StorageRead, "w\u{fffd}");
+    assert_eq!(read.failure, Some(shown));
+}
+
+#[tokio::test]
+async fn what_moves_a_job_on_must_be_readable() {
+    let disk = OnDisk::default();
+    let store = disk.open_store();
+    accept(&store, 1).await;
+    break_row(&disk, 1, "attempt = 4294967296");
+
+    let read = store.job(job(1, 10).id).await;
     let claimed = store.claim(wish()).await;
 
     assert!(matches!(read, Err(StoreError::Damaged(_))), "{read:?}");
@@ -137,13 +229,13 @@ async fn a_row_that_no_foreman_wrote_is_damage_and_not_a_panic() {
 async fn assert_fails_alone(store: &SqliteStore, disk: &OnDisk, sql: &str) {
     let other = rusqlite::Connection::open(disk.path()).unwrap();
     other.execute_batch(sql).unwrap();
-    assert_first_is_unread(store).await;
+    assert_first_is_unread(store, sql).await;
 }
 
 /// The first job has no request, the second one has.
-async fn assert_first_is_unread(store: &SqliteStore) {
+async fn assert_first_is_unread(store: &SqliteStore, why: &str) {
     let first = store.claim(wish()).await.unwrap().unwrap();
-    assert_eq!((first.job.id, first.request.clone()), (job(1, 10).id, None));
+    assert_eq!((first.job.seq, first.request.clone()), (1, None), "{why}");
     let failed = Settlement {
         outcome: Outcome::Failed {
             failure: JobFailure::new(FailureKind::StorageRead, "cannot be read"),
@@ -202,5 +294,5 @@ async fn a_request_on_a_damaged_page_stops_no_other_job() {
     // A link of the chain of pages that points nowhere.
     damage(&disk, u64::try_from(page_of_2).unwrap() - 3);
 
-    assert_first_is_unread(&disk.open_store()).await;
+    assert_first_is_unread(&disk.open_store(), "a damaged page").await;
 }
