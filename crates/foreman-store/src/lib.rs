@@ -92,6 +92,8 @@
 
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
+#[cfg(feature = "faulty")]
+pub mod faulty;
 
 mod depth;
 mod error;

@@ -12,6 +12,7 @@ mod clocks;
 mod disk;
 mod endings;
 mod failures;
+mod faults;
 mod follow;
 mod keep_alive;
 mod order;

@@ -43,7 +43,7 @@ impl Clock for PausedClock {
 }
 
 impl PausedClock {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             since: Instant::now(),
             jumped: AtomicI64::new(0),

@@ -8,6 +8,7 @@
     reason = "a test fails by a panic"
 )]
 
+mod alone;
 mod invariants;
 mod op;
 mod pair;

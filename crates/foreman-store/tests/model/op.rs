@@ -1,5 +1,6 @@
 //! What is done to the model and to the database.
 
+use foreman_store::faulty::Fault;
 use proptest::prelude::*;
 
 use crate::pair::SLOTS;
@@ -61,6 +62,11 @@ pub(crate) enum Op {
     Clock {
         by: i64,
     },
+    /// A call fails, and does nothing or all of it.
+    Fails {
+        call: Call,
+        fault: Fault,
+    },
     /// The process dies in the middle of something, and nobody hears what came of it.
     Cut {
         call: Call,
@@ -75,6 +81,7 @@ pub(crate) fn op() -> impl Strategy<Value = Op> {
         1 => Just(Op::Crash),
         1 => Just(Op::Restart),
         1 => prop::sample::select(vec![-5_000_i64, -50, 50, 5_000]).prop_map(|by| Op::Clock { by }),
+        2 => (call(), prop::sample::select(vec![Fault::Before, Fault::After])).prop_map(|(call, fault)| Op::Fails { call, fault }),
         2 => (call(), prop_oneof![Just(256_u16), 0..256_u16]).prop_map(|(call, written)| Op::Cut { call, written }),
     ]
 }

@@ -10,6 +10,7 @@ use foreman_job::{
     Choice, Endpoint, FailureKind, Job, JobFailure, JobId, JobState, PickReason, Priority,
     QueueHeads, Random, RunnerKey, Timestamp, Usage,
 };
+use foreman_store::faulty::Faulty;
 use foreman_store::{
     AnswerHead, Answered, Choose, ClaimRequest, IdempotencyKey, JobFilter, LogEvent, MemoryStore,
     NewJob, Outcome, Purge, QueueStore, RunLog, Settlement, SqliteConfig, SqliteStore, Standings,
@@ -33,10 +34,10 @@ impl Random for Numbered {
 /// The model, the system, and the time that passes for both.
 pub(crate) struct Pair {
     dir: TempDir,
-    model: MemoryStore,
-    system: Option<SqliteStore>,
+    pub(crate) model: MemoryStore,
+    system: Option<Faulty>,
     now: i64,
-    accepted: Vec<JobId>,
+    pub(crate) accepted: Vec<JobId>,
     invariants: Invariants,
 }
 
@@ -54,21 +55,19 @@ impl Pair {
         }
     }
 
-    fn system(&self) -> &SqliteStore {
+    pub(crate) fn system(&self) -> &Faulty {
         self.system.as_ref().unwrap()
     }
 
-    fn at(&self, offset: i64) -> Timestamp {
+    pub(crate) fn at(&self, offset: i64) -> Timestamp {
         Timestamp::from_millis(self.now + offset)
     }
 
     pub(crate) async fn apply(&mut self, op: Op) {
         self.now += 3;
         match op {
-            Op::Crash => {
-                self.dir = image(&self.dir);
-                self.reopen().await;
-            }
+            Op::Crash => self.die().await,
+            Op::Fails { call, fault } => self.fails(call, fault).await,
             Op::Restart => {
                 self.system().close().await.unwrap();
                 self.reopen().await;
@@ -80,6 +79,12 @@ impl Pair {
         self.step().await;
     }
 
+    /// Leaves what a killed process leaves, and goes on from there.
+    pub(crate) async fn die(&mut self) {
+        self.dir = image(&self.dir);
+        self.reopen().await;
+    }
+
     /// Does something of which nobody hears: the process dies before its commit, or after it.
     async fn cut(&mut self, call: Call, written: u16) {
         if written == 256 {
@@ -87,53 +92,11 @@ impl Pair {
             self.dir = image(&self.dir);
         } else {
             let before = image(&self.dir);
-            self.unheard(call).await;
+            // Nobody hears what comes of it.
+            drop(self.alone(self.system(), &call).await);
             self.dir = torn(before, &image(&self.dir), written);
         }
         self.reopen().await;
-    }
-
-    /// Does something to the database alone.
-    async fn unheard(&self, call: Call) {
-        let now = self.at(0);
-        match call {
-            Call::Accept { model, .. } => {
-                let job = self.new_job(self.accepted.len(), model);
-                self.system().accept(job).await.unwrap();
-            }
-            Call::Claim { slot, resident, .. } => {
-                let request = self.wish(slot, &resident, None);
-                self.system().claim(request).await.ok();
-            }
-            Call::Settle {
-                job, late, outcome, ..
-            } => {
-                if let Some(job) = self.job(job).await {
-                    let settlement = self.settlement(&job, late, outcome, true);
-                    self.system().settle(settlement).await.ok();
-                }
-            }
-            Call::Cancel { job } => {
-                if let Some(id) = self.accepted.get(job) {
-                    self.system().cancel(*id, now).await.unwrap();
-                }
-            }
-            Call::Purge { limit, .. } => {
-                let purge = Purge {
-                    bodies_before: now,
-                    jobs_before: now,
-                    limit,
-                };
-                self.system().purge(purge).await.unwrap();
-            }
-            Call::Start { .. }
-            | Call::Append { .. }
-            | Call::Delete { .. }
-            | Call::Due
-            | Call::Note { .. } => {
-                self.system().due(now).await.unwrap();
-            }
-        }
     }
 
     /// What is cheap to compare is the same after each step, and what always holds does.
@@ -201,8 +164,22 @@ impl Pair {
         key: Option<(u8, u8)>,
         expires_in: Option<i64>,
     ) {
-        let number = self.accepted.len();
-        let job = NewJob {
+        let job = self.asked(model, priority, key, expires_in);
+        self.accepted.push(job.id);
+        same(
+            self.model.accept(job.clone()).await,
+            self.system().accept(job).await,
+        );
+    }
+
+    pub(crate) fn asked(
+        &self,
+        model: u8,
+        priority: usize,
+        key: Option<(u8, u8)>,
+        expires_in: Option<i64>,
+    ) -> NewJob {
+        NewJob {
             priority: Priority::ALL[priority],
             expires_at: expires_in.map(|after| self.at(after)),
             idempotency: key.map(|(key, body)| IdempotencyKey {
@@ -210,13 +187,8 @@ impl Pair {
                 key: key.to_string(),
                 request_hash: [body; 32],
             }),
-            ..self.new_job(number, model)
-        };
-        self.accepted.push(job.id);
-        same(
-            self.model.accept(job.clone()).await,
-            self.system().accept(job).await,
-        );
+            ..self.new_job(self.accepted.len(), model)
+        }
     }
 
     fn new_job(&self, number: usize, model: u8) -> NewJob {
@@ -263,7 +235,7 @@ impl Pair {
         }
     }
 
-    fn wish(&self, slot: u32, resident: &[u8], paused: Option<u8>) -> ClaimRequest {
+    pub(crate) fn wish(&self, slot: u32, resident: &[u8], paused: Option<u8>) -> ClaimRequest {
         ClaimRequest {
             slot,
             resident: resident.iter().map(|model| runner(*model)).collect(),
@@ -324,7 +296,13 @@ impl Pair {
         );
     }
 
-    fn settlement(&self, job: &Job, late: bool, outcome: usize, logged: bool) -> Settlement {
+    pub(crate) fn settlement(
+        &self,
+        job: &Job,
+        late: bool,
+        outcome: usize,
+        logged: bool,
+    ) -> Settlement {
         Settlement {
             seq: job.seq,
             epoch: epoch(job, late),
@@ -355,7 +333,7 @@ impl Pair {
         );
     }
 
-    async fn job(&self, number: usize) -> Option<Job> {
+    pub(crate) async fn job(&self, number: usize) -> Option<Job> {
         self.model.job(*self.accepted.get(number)?).await.unwrap()
     }
 
@@ -475,7 +453,7 @@ fn same<T: std::fmt::Debug, E: std::error::Error>(model: Result<T, E>, system: R
     assert_eq!(format!("{model:?}"), format!("{system:?}"));
 }
 
-fn open(dir: &TempDir) -> SqliteStore {
+fn open(dir: &TempDir) -> Faulty {
     let config = SqliteConfig {
         reserve: 0,
         ballast: 0,
@@ -485,7 +463,7 @@ fn open(dir: &TempDir) -> SqliteStore {
         idle: Duration::from_hours(1),
         ..SqliteConfig::new(dir.path().join("queue.db"))
     };
-    SqliteStore::open(&config).unwrap()
+    Faulty::new(Arc::new(SqliteStore::open(&config).unwrap()))
 }
 
 /// A directory in memory, where there is such a thing: nothing here waits for a disk.
@@ -519,7 +497,7 @@ fn runner(model: u8) -> RunnerKey {
     RunnerKey::new(&format!("m{model}"), "")
 }
 
-fn epoch(job: &Job, late: bool) -> Epoch {
+pub(crate) fn epoch(job: &Job, late: bool) -> Epoch {
     let current = job.progress.epoch.get();
     Epoch::new(if late {
         current.saturating_sub(1)
@@ -528,7 +506,7 @@ fn epoch(job: &Job, late: bool) -> Epoch {
     })
 }
 
-fn run_log(first: u64, events: usize) -> RunLog {
+pub(crate) fn run_log(first: u64, events: usize) -> RunLog {
     let all = [
         LogEvent::State(JobState::Loading),
         LogEvent::Chunk(Bytes::from_static(b"one")),
