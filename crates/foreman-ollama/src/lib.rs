@@ -25,6 +25,7 @@ mod name;
 mod poller;
 mod request;
 mod residency;
+mod resolver;
 mod secret;
 mod stream;
 mod url;
@@ -47,6 +48,7 @@ pub use request::{
     scan_form, unknown_model, with_keep_alive,
 };
 pub use residency::ResidentModel;
+pub use resolver::{Resolver, SystemResolver};
 pub use secret::Secret;
 pub use stream::TargetStream;
 pub use url::{TargetUrl, TargetUrlError};

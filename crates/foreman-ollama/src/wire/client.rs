@@ -18,6 +18,7 @@ use crate::client::{BoxError, OllamaClient, TargetBody, TargetRequest, TargetRes
 use crate::config::{Deadlines, TargetConfig};
 use crate::error::{ConfigError, ErrorKind, TargetError};
 use crate::headers;
+use crate::resolver::{Resolver, SystemResolver};
 use crate::url::TargetUrl;
 use crate::wire::dial::Dialer;
 use crate::wire::exchange::{Exchange, SentClock};
@@ -50,11 +51,23 @@ impl HyperClient {
     /// # Errors
     ///
     /// Settings that can never work.
+    pub fn new(config: TargetConfig) -> Result<Self, ConfigError> {
+        Self::with_resolver(config, Arc::new(SystemResolver))
+    }
+
+    /// Makes a client that finds the addresses of its target in another way.
+    ///
+    /// # Errors
+    ///
+    /// As for [`new`](Self::new).
     #[expect(
         clippy::needless_pass_by_value,
         reason = "a client owns its settings, secrets included"
     )]
-    pub fn new(config: TargetConfig) -> Result<Self, ConfigError> {
+    pub fn with_resolver(
+        config: TargetConfig,
+        resolver: Arc<dyn Resolver>,
+    ) -> Result<Self, ConfigError> {
         let url = TargetUrl::parse(&config.url)?;
         let host = HeaderValue::from_str(url.authority())
             .map_err(|_| ConfigError::Url(crate::url::TargetUrlError::Host))?;
@@ -69,7 +82,7 @@ impl HyperClient {
         };
         Ok(Self {
             inner: Arc::new(Inner {
-                dialer: Dialer::new(&url, config.connect_timeout)?,
+                dialer: Dialer::new(&url, config.connect_timeout, resolver)?,
                 deadlines: Deadlines::from(&config),
                 pool: Arc::default(),
                 url,

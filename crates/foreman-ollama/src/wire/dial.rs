@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::poll_fn;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::Uri;
@@ -14,8 +15,10 @@ use tower_service::Service;
 
 use crate::client::BoxError;
 use crate::error::{ConfigError, ErrorKind, TargetError};
+use crate::resolver::Resolver;
 use crate::url::TargetUrl;
 use crate::wire::failure;
+use crate::wire::names::Names;
 use crate::wire::pool::{Connection, Counted, Driver, Received, RequestBody};
 
 /// How often a silent connection is probed, so that a dead peer is noticed in the end.
@@ -25,13 +28,17 @@ const TCP_KEEPALIVE: Duration = Duration::from_secs(30);
 pub(super) struct Dialer {
     uri: Uri,
     https: bool,
-    connector: HttpsConnector<HttpConnector>,
+    connector: HttpsConnector<HttpConnector<Names>>,
     limit: Duration,
 }
 
 impl Dialer {
-    pub(super) fn new(url: &TargetUrl, limit: Duration) -> Result<Self, ConfigError> {
-        let mut tcp = HttpConnector::new();
+    pub(super) fn new(
+        url: &TargetUrl,
+        limit: Duration,
+        resolver: Arc<dyn Resolver>,
+    ) -> Result<Self, ConfigError> {
+        let mut tcp = HttpConnector::new_with_resolver(Names::new(resolver));
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         tcp.set_keepalive(Some(TCP_KEEPALIVE));

@@ -5,6 +5,7 @@ mod client;
 mod dial;
 mod exchange;
 mod failure;
+mod names;
 mod pool;
 mod upload;
 

@@ -6,6 +6,7 @@
 
 mod answers;
 mod faults;
+mod names;
 mod requests;
 mod reuse;
 mod server;
