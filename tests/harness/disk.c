@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -33,7 +34,10 @@ struct orders {
     int64_t wall;        /* seconds that the wall clock is ahead */
     uint64_t nth;        /* the call that fails, from 1; 0: none */
     uint8_t onward;      /* those after it fail too */
-    uint8_t more[7];
+    uint8_t dying;       /* the write of the database itself, not of its log, that is half done when
+                            the process is killed, from 1; 0: none. In a running program such a
+                            write is a part of a checkpoint. */
+    uint8_t more[6];
     uint64_t calls;      /* calls so far: the answer to the test */
 };
 
@@ -187,8 +191,19 @@ static int is_unsynced(int fd) {
     return 1;
 }
 
+static int is_deadly(int fd) {
+    if (orders == NULL || file_of(fd) != DATABASE || order(&orders->dying) == 0) return 0;
+    return __atomic_sub_fetch(&orders->dying, 1, __ATOMIC_SEQ_CST) == 0;
+}
+
+static void die(void) {
+    kill(getpid(), SIGKILL);
+    for (;;) pause();
+}
+
 ssize_t pwrite(int fd, const void *data, size_t length, off_t offset) {
     if (is_full(fd, length)) return -1;
+    if (is_deadly(fd) && REAL(pwrite)(fd, data, length / 2, offset) >= 0) die();
     ssize_t done = REAL(pwrite)(fd, data, length, offset);
     if (done > 0) note('W', file_of(fd), (uint64_t)offset, data, (size_t)done);
     return done;
@@ -196,6 +211,7 @@ ssize_t pwrite(int fd, const void *data, size_t length, off_t offset) {
 
 ssize_t pwrite64(int fd, const void *data, size_t length, off64_t offset) {
     if (is_full(fd, length)) return -1;
+    if (is_deadly(fd) && REAL(pwrite64)(fd, data, length / 2, offset) >= 0) die();
     ssize_t done = REAL(pwrite64)(fd, data, length, offset);
     if (done > 0) note('W', file_of(fd), (uint64_t)offset, data, (size_t)done);
     return done;

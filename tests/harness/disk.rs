@@ -78,6 +78,12 @@ impl Disk {
         self.order(48, &0_u64.to_ne_bytes());
     }
 
+    /// Lets the program be killed in the middle of its n-th write of the database itself: while it
+    /// runs, such writes are those of checkpoints.
+    pub fn set_dying_in_checkpoint(&self, nth: u8) {
+        self.order(41, &[nth]);
+    }
+
     /// Returns how many calls there have been since they were counted anew.
     pub fn calls(&self) -> u64 {
         let mut bytes = [0; 8];

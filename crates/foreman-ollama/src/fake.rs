@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HeaderValue};
+use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, StatusCode};
 use http_body::{Body, Frame};
 use http_body_util::BodyExt;
@@ -192,6 +192,15 @@ impl FakeReply {
             head: Err(kind),
             body: VecDeque::new(),
         }
+    }
+
+    /// Adds a header.
+    #[must_use]
+    pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        if let Ok((_, headers)) = &mut self.head {
+            headers.append(name, value);
+        }
+        self
     }
 
     /// Waits before the head, or before the failure.

@@ -62,10 +62,17 @@ pub(crate) fn error_line(message: &str) -> FailureKind {
     }
 }
 
-/// Reads `Retry-After` in seconds; a date or anything else gives none.
+/// Reads `Retry-After`: seconds, or a date. A date is meant by the clock of the one who says it, so
+/// it counts from the `Date` of the same answer. Anything else gives none.
 pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?;
-    text.trim().parse().ok().map(Duration::from_secs)
+    let text = |name| headers.get(name)?.to_str().ok().map(str::trim);
+    let after = text(header::RETRY_AFTER)?;
+    if let Ok(seconds) = after.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let until = httpdate::parse_http_date(after).ok()?;
+    let now = httpdate::parse_http_date(text(header::DATE)?).ok()?;
+    until.duration_since(now).ok()
 }
 
 fn contains_any(text: &[u8], parts: &[&str]) -> bool {
@@ -157,16 +164,24 @@ mod tests {
     }
 
     #[test]
-    fn retry_after_is_read_in_seconds_only() {
-        let parse = |text: &'static str| {
+    fn retry_after_is_seconds_or_a_date_by_the_targets_own_clock() {
+        let parse = |after: &'static str, date: Option<&'static str>| {
             let mut headers = HeaderMap::new();
-            headers.insert(header::RETRY_AFTER, http::HeaderValue::from_static(text));
+            let value = http::HeaderValue::from_static;
+            headers.insert(header::RETRY_AFTER, value(after));
+            headers.extend(date.map(|date| (header::DATE, value(date))));
             retry_after(&headers)
         };
+        let now = Some("Wed, 21 Oct 2026 07:28:00 GMT");
 
-        assert_eq!(parse("2"), Some(Duration::from_secs(2)));
-        assert_eq!(parse("-1"), None);
-        assert_eq!(parse("soon"), None);
-        assert_eq!(parse("Wed, 21 Oct 2026 07:28:00 GMT"), None);
+        assert_eq!(parse("2", now), Some(Duration::from_secs(2)));
+        assert_eq!(parse("99999", None), Some(Duration::from_secs(99_999)));
+        assert_eq!(parse("-1", now), None);
+        assert_eq!(parse("soon", now), None);
+        let later = "Wed, 21 Oct 2026 07:28:30 GMT";
+        assert_eq!(parse(later, now), Some(Duration::from_secs(30)));
+        assert_eq!(parse("Wed, 21 Oct 2015 07:28:00 GMT", now), None);
+        assert_eq!(parse(later, None), None);
+        assert_eq!(parse(later, Some("today")), None);
     }
 }

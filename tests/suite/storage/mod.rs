@@ -2,6 +2,7 @@
 #![expect(clippy::print_stdout, reason = "a test that does nothing says so")]
 
 mod calls;
+mod checkpoint;
 mod clock;
 mod damage;
 mod full;

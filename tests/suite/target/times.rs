@@ -61,6 +61,33 @@ async fn a_model_that_leaves_by_itself_costs_a_load_and_no_more() {
 }
 
 #[tokio::test]
+async fn a_wrong_model_name_in_an_answer_is_passed_on_and_costs_no_load() {
+    let Pair { stub, foreman } = Pair::start(stub().max_loaded(1), foreman()).await;
+    foreman.post("/api/chat", &chat(A, "one")).await;
+    let wrong = format!(
+        "{{\"model\":\"{B}\",\"message\":{{\"role\":\"assistant\",\"content\":\"x\"}},\"done\":true}}"
+    );
+    let raw = format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{wrong}",
+        wrong.len()
+    );
+    let rule = FaultRule::once(Fault::Raw(vec![raw.into()]));
+    stub.inject(rule.on_path("/api/chat"));
+
+    let odd = foreman.post("/api/chat", &chat(A, "two")).await;
+    let again = foreman.post("/api/chat", &chat(A, "three")).await;
+
+    assert_eq!((odd.status(), odd.text()), (200, wrong));
+    assert_eq!(content(&again.json()), "echo: three");
+    let swapped = |line: &serde_json::Value| {
+        let text = line["message"].as_str().unwrap_or_default();
+        text.starts_with("swapped after")
+    };
+    let swaps = foreman.log().lines().into_iter().filter(swapped).count();
+    assert_eq!((stub.counts().loads, swaps), (1, 1));
+}
+
+#[tokio::test]
 async fn a_target_that_goes_away_in_mid_queue_costs_nobody_behind_the_running_job() {
     let Pair { stub, foreman } = Pair::start(stub(), foreman()).await;
     stub.inject(FaultRule::once(Fault::DownBeforeHead).on_path("/api/chat"));

@@ -31,10 +31,10 @@ impl Service<Name> for Names {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, name: Name) -> Self::Future {
+    fn call(&mut self, req: Name) -> Self::Future {
         let resolver = Arc::clone(&self.0);
         Box::pin(async move {
-            let addresses = resolver.resolve(name.as_str()).await?;
+            let addresses = resolver.resolve(req.as_str()).await?;
             Ok(addresses.into_iter())
         })
     }

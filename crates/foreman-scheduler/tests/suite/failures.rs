@@ -7,9 +7,10 @@ use std::time::Duration;
 use foreman_job::{FailureKind, JobState};
 use foreman_ollama::{ErrorKind, FakeReply};
 use foreman_scheduler::{BreakerStatus, First};
-use http::StatusCode;
+use http::{HeaderValue, StatusCode, header};
 use serde_json::json;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use crate::rig::*;
 
@@ -304,4 +305,28 @@ async fn a_job_whose_request_cannot_be_read_fails_alone() {
     text(next).await;
     assert_eq!(rig.prompts(), ["next"]);
     assert_eq!(rig.handle.status().breaker, BreakerStatus::Closed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_target_that_asks_for_a_day_is_asked_again_after_five_minutes() {
+    for asked in ["99999", "Thu, 22 Oct 2026 07:28:00 GMT"] {
+        let rig = Rig::start().await;
+        let date = HeaderValue::from_static("Wed, 21 Oct 2026 07:28:00 GMT");
+        let busy = busy()
+            .header(header::DATE, date)
+            .header(header::RETRY_AFTER, HeaderValue::from_static(asked));
+        rig.fake.on("/api/chat", echo);
+        rig.fake.queue("/api/chat", busy);
+        let began = Instant::now();
+
+        let ticket = rig.submit(chat("a", "hi")).await;
+        assert!(text(ticket).await.contains("hi"));
+
+        let waited = began.elapsed();
+        let five = Duration::from_mins(5);
+        assert!(
+            waited >= five && waited < five + MINUTE,
+            "{asked}: {waited:?}"
+        );
+    }
 }

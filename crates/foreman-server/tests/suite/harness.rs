@@ -142,6 +142,14 @@ impl Front {
         until(|| self.scheduler.store().counts().queued == jobs).await;
     }
 
+    /// Waits until nobody listens any more.
+    pub(crate) async fn until_refusing(&self) {
+        let refused = async { while TcpStream::connect(self.address).await.is_ok() {} };
+        timeout(PATIENCE, refused)
+            .await
+            .expect("the listener closes");
+    }
+
     /// Waits until everything has ended by itself.
     pub(crate) async fn ended(mut self) {
         timeout(PATIENCE, async {

@@ -8,6 +8,7 @@ mod harness;
 mod jobs;
 mod kept;
 mod lists;
+mod panics;
 mod passed;
 mod queued;
 mod resends;

@@ -58,3 +58,41 @@ async fn what_does_not_end_is_dropped_at_the_second_stage() {
     front.ended().await;
     drop(gate);
 }
+
+#[tokio::test]
+async fn a_request_that_comes_after_the_first_signal_is_refused_at_once() {
+    let front = Front::start().await;
+    let gate = front.stub.hold(Hold::before_first_token());
+    let mut running = front.caller().await;
+    running.send("POST /api/chat", &chat("running")).await;
+    gate.reached().await;
+    // One that has begun to ask, and will have asked too late.
+    let body = chat("late");
+    let mut late = front.caller().await;
+    let head = format!(
+        "POST /api/chat HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\n\
+         Content-Length: {}\r\n\r\n",
+        body.len()
+    );
+    late.send_raw(head.as_bytes()).await;
+    assert_eq!(late.head().await.0, 100);
+
+    front.drain.cancel();
+    late.send_raw(body.as_bytes()).await;
+    let told = late.reply().await;
+    // Whoever connects finds nobody, and knows at once.
+    front.until_refusing().await;
+    gate.release();
+    let answer = running.reply().await;
+
+    assert_eq!(told.status, 503);
+    assert_eq!(told.json()["code"], "shutting_down");
+    assert!(told.header("retry-after").is_some());
+    assert_eq!(told.header("x-foreman-job-id"), None);
+    assert_eq!(late.remainder().await, "");
+    assert_eq!(answer.status, 200);
+    assert_eq!(front.scheduler.store().counts().queued, 0);
+    assert_eq!(front.stub.record().on("/api/chat").count(), 1);
+    front.force.cancel();
+    front.ended().await;
+}
