@@ -100,7 +100,7 @@ pub use scheduler::{Parts, Scheduler, SchedulerError, Shutdown};
 pub use spool::{Ending, Opening};
 pub use status::{BreakerStatus, Running, Status};
 pub use submit::Detached;
-pub use ticket::{First, Output, Ticket};
+pub use ticket::{First, Output, OutputSize, Ticket};
 pub use transition::Transition;
 
 /// Readers of foreign text, for the fuzzing targets.

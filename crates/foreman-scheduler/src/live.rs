@@ -333,7 +333,7 @@ impl Attachment {
         }
     }
 
-    pub(crate) fn job(&self) -> &LiveJob {
+    pub(crate) const fn job(&self) -> &Arc<LiveJob> {
         &self.job
     }
 

@@ -1,9 +1,11 @@
 //! What a caller holds while its job waits and runs.
 
+use std::sync::{Arc, Weak};
+
 use bytes::Bytes;
 use foreman_job::{JobFailure, JobId};
 
-use crate::live::Attachment;
+use crate::live::{Attachment, LiveJob};
 use crate::spool::{Cursor, Ending, Item, Opening};
 
 /// A caller's place at its job.
@@ -14,6 +16,17 @@ use crate::spool::{Cursor, Ending, Item, Opening};
 pub struct Ticket {
     attachment: Attachment,
     cursor: Cursor,
+}
+
+/// Tells how much memory the output of a job takes, as long as somebody reads it.
+#[derive(Debug, Clone)]
+pub struct OutputSize(Weak<LiveJob>);
+
+impl OutputSize {
+    /// Returns the bytes that are held now.
+    pub fn bytes(&self) -> u64 {
+        self.0.upgrade().map_or(0, |job| job.spool.size())
+    }
 }
 
 /// The first thing a caller learns.
@@ -48,6 +61,11 @@ impl Ticket {
     /// Returns the job's id.
     pub fn id(&self) -> JobId {
         self.attachment.job().id
+    }
+
+    /// Returns how much memory the output takes, now and later.
+    pub fn size(&self) -> OutputSize {
+        OutputSize(Arc::downgrade(self.attachment.job()))
     }
 
     /// Waits until [`first`](Self::first) has something to give.
@@ -95,6 +113,11 @@ impl Output {
     /// Returns the job's id.
     pub fn id(&self) -> JobId {
         self.ticket.id()
+    }
+
+    /// Returns how much memory the output takes, now and later.
+    pub fn size(&self) -> OutputSize {
+        self.ticket.size()
     }
 
     /// Returns the whole length of the body when it is complete already.

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::auth::{Auth, Caller};
 use crate::changes::Changes;
 use crate::cors::Cors;
+use crate::deliveries::Deliveries;
 use crate::host::HostCheck;
 use crate::io::Wishes;
 use crate::request::{Limits, Pace};
@@ -39,6 +40,8 @@ pub(crate) struct App {
     pub(crate) changes: Changes,
     /// Of the bodies that are read.
     pub(crate) memory: Memory,
+    /// Answers that are given.
+    pub(crate) deliveries: Deliveries,
     /// Taken while jobs are listed.
     pub(crate) lists: Semaphore,
     pub(crate) draining: CancellationToken,

@@ -32,6 +32,9 @@ pub struct ServerConfig {
     pub body_rate: u64,
     /// Bodies that were read and not handed on yet hold no more memory than this together.
     pub body_memory: u64,
+    /// Answers that are given hold no more memory than this together: beyond it the slowest readers
+    /// are cut off.
+    pub answer_memory: u64,
     /// A caller that takes no byte for this long, although there are some, is dropped.
     pub write_stall_timeout: Duration,
     /// More connections than this are told to come back later.
@@ -106,6 +109,8 @@ impl Default for ServerConfig {
             body_rate: 1024,
             // Four of the largest.
             body_memory: 1024 * 1024 * 1024,
+            // Eight of the largest.
+            answer_memory: 512 * 1024 * 1024,
             // A laptop that sleeps for a moment survives it; a dead one costs no memory for long.
             write_stall_timeout: Duration::from_mins(1),
             // Ten thousand waiting callers, and room for others.

@@ -1,5 +1,6 @@
 //! Serves one connection of a caller.
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use hyper::server::conn::http1;
@@ -10,7 +11,8 @@ use crate::ServerConfig;
 use crate::Shutdown;
 use crate::app::App;
 use crate::io::{CallerIo, Patience, Wishes};
-use crate::reserve::Place;
+use crate::reserve::{Arrival, PlaceKind};
+use crate::rests::{Rest, Rests};
 use crate::service::CallerService;
 
 /// Hyper takes no smaller buffer.
@@ -20,9 +22,15 @@ const LEAST_BUFFER: usize = 8192;
 ///
 /// At the first stage of the shutdown an idle connection is closed and a busy one after its answer;
 /// at the second it is dropped.
-pub(crate) async fn serve(stream: TcpStream, place: Place, app: Arc<App>, shutdown: Shutdown) {
+pub(crate) async fn serve(stream: TcpStream, arrival: Arrival, app: Arc<App>, shutdown: Shutdown) {
     let _counted = app.metrics.connection();
-    let wishes = Arc::new(Wishes::default());
+    let (place, rests) = arrival.settle(&app.metrics).await;
+    let (rest, _listed) = match place.kind {
+        PlaceKind::Ordinary => rests.add(),
+        // It hurries already, and its place is of no use to others.
+        PlaceKind::Reserved => Rests::default().add(),
+    };
+    let wishes = Arc::new(Wishes::new(Arc::clone(&rest)));
     let patience = Patience {
         head: place.kind.patience(app.config.header_timeout),
         write_stall: app.config.write_stall_timeout,
@@ -31,27 +39,52 @@ pub(crate) async fn serve(stream: TcpStream, place: Place, app: Arc<App>, shutdo
     let builder = builder(&app.config);
     let service = CallerService {
         app,
-        wishes,
+        wishes: Arc::clone(&wishes),
         place: place.kind,
     };
     let connection = builder.serve_connection(io, service);
-    let mut connection = Box::pin(connection);
-    let ended = tokio::select! {
-        ended = &mut connection => Some(ended),
-        () = shutdown.force.cancelled() => None,
-        () = shutdown.drain.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            tokio::select! {
-                ended = &mut connection => Some(ended),
-                () = shutdown.force.cancelled() => None,
-            }
+    let must_go = async {
+        tokio::select! {
+            () = shutdown.force.cancelled() => {}
+            () = makes_room(&rest, &wishes) => {}
+            () = rest.is_cut_off() => {}
         }
     };
-    match ended {
-        Some(Ok(())) => {}
-        // Callers leave as they like: nobody must act.
-        Some(Err(error)) => tracing::debug!(%error, "connection ended early"),
-        None => tracing::debug!("connection dropped by the shutdown"),
+    tokio::select! {
+        ended = until_ended(connection, &shutdown) => match ended {
+            Ok(()) => {}
+            // Callers leave as they like: nobody must act.
+            Err(error) => tracing::debug!(%error, "connection ended early"),
+        },
+        () = must_go => {
+            tracing::debug!("connection dropped, for room, for memory or for the shutdown");
+        }
+    }
+    rest.hand_over(place);
+}
+
+/// Serves it until it has ended; at the first stage of the shutdown it takes no more requests.
+async fn until_ended(
+    connection: http1::Connection<CallerIo, CallerService>,
+    shutdown: &Shutdown,
+) -> hyper::Result<()> {
+    let mut connection = pin!(connection);
+    tokio::select! {
+        ended = &mut connection => ended,
+        () = shutdown.drain.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    }
+}
+
+/// Waits until the connection is to make room for another, and nothing is asked on it.
+async fn makes_room(rest: &Rest, wishes: &Wishes) {
+    loop {
+        rest.asked_to_leave().await;
+        if !wishes.is_answering() {
+            return;
+        }
     }
 }
 

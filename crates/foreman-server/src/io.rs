@@ -13,6 +13,8 @@ use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
+use crate::rests::Rest;
+
 /// What a caller that waits is sent, so that it does not give up; it says nothing about the answer.
 const INTERIM: &[u8] = b"HTTP/1.1 102 Processing\r\n\r\n";
 /// How long the rest of a refused request is read before the connection is closed.
@@ -29,6 +31,8 @@ pub(crate) struct Wishes {
     answering: AtomicBool,
     /// How many requests have come.
     requests: AtomicU32,
+    /// Whether nothing is asked at all.
+    rest: Arc<Rest>,
 }
 
 /// The connection to a caller.
@@ -64,8 +68,17 @@ struct Heads {
 }
 
 impl Wishes {
+    /// Makes those of a connection that begins with a rest.
+    pub(crate) fn new(rest: Arc<Rest>) -> Self {
+        Self {
+            rest,
+            ..Self::default()
+        }
+    }
+
     /// Forgets what the last request asked for.
     pub(crate) fn begin_request(&self) {
+        self.rest.end();
         self.answering.store(true, Ordering::Release);
         self.requests.fetch_add(1, Ordering::AcqRel);
         self.interim.store(false, Ordering::Release);
@@ -85,6 +98,17 @@ impl Wishes {
     /// Notes that the answer has ended: what comes next is another request.
     pub(crate) fn end_answer(&self) {
         self.answering.store(false, Ordering::Release);
+        self.rest.begin();
+    }
+
+    /// Returns the connection as others may ask it to leave.
+    pub(crate) fn rest(&self) -> Arc<Rest> {
+        Arc::clone(&self.rest)
+    }
+
+    /// Tells whether a request is being answered.
+    pub(crate) fn is_answering(&self) -> bool {
+        self.answering.load(Ordering::Acquire)
     }
 
     /// Asks that the rest of the request is read when the connection is closed, since a close with
@@ -218,7 +242,7 @@ impl Read for CallerIo {
             .follow(this.wishes.requests.load(Ordering::Acquire));
         let polled = Pin::new(&mut this.stream).poll_read(cx, buf);
         let is_error = matches!(polled, Poll::Ready(Err(_)));
-        if !is_error && !this.wishes.answering.load(Ordering::Acquire) {
+        if !is_error && !this.wishes.is_answering() {
             this.heads.watch(cx, polled.is_ready())?;
         }
         polled

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use foreman_job::JobId;
-use foreman_scheduler::{First, Opening, Output, Ticket};
+use foreman_scheduler::{First, Opening, Output, OutputSize, Ticket};
 use futures_util::stream;
 use tokio::time::sleep;
 
+use crate::deliveries::Held;
 use crate::error::ApiError;
 use crate::metrics::Counted;
 use crate::response::Body;
@@ -42,7 +43,8 @@ enum Stage {
 
 /// Makes the body of an answer that comes in chunks.
 pub(crate) fn streamed(output: Output, lines: Lines) -> Body {
-    JobBody::new(output.id(), lines, Stage::Running(output)).into_body()
+    let size = output.size();
+    JobBody::new(output.id(), lines, Stage::Running(output)).into_body(size)
 }
 
 /// Makes the body of an answer that is all there.
@@ -67,14 +69,14 @@ pub(crate) fn with_heartbeat(
         Lines::Json | Lines::OpenAiBody | Lines::AnthropicBody => " ",
         Lines::OpenAiEvents | Lines::ResponsesEvents | Lines::AnthropicEvents => ": waiting\n\n",
     };
-    let job = ticket.id();
+    let (job, size) = (ticket.id(), ticket.size());
     let stage = Stage::Waiting {
         first: Box::pin(ticket.first()),
         beat,
         sign,
         _counted: counted,
     };
-    JobBody::new(job, lines, stage).into_body()
+    JobBody::new(job, lines, stage).into_body(size)
 }
 
 impl JobBody {
@@ -88,11 +90,12 @@ impl JobBody {
         }
     }
 
-    fn into_body(self) -> Body {
-        Body::Job(Box::pin(stream::unfold(self, async |mut body| {
+    fn into_body(self, size: OutputSize) -> Body {
+        let stream = stream::unfold(self, async |mut body| {
             let chunk = body.next().await?;
             Some((chunk, body))
-        })))
+        });
+        Body::stream(stream, Some(Held::Output(size)))
     }
 
     async fn next(&mut self) -> Option<Bytes> {

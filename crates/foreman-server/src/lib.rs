@@ -26,6 +26,7 @@ mod config;
 mod connection;
 mod cors;
 mod decode;
+mod deliveries;
 mod error;
 mod fault;
 #[cfg(feature = "fuzz")]
@@ -44,6 +45,7 @@ mod record;
 mod request;
 mod reserve;
 mod response;
+mod rests;
 mod router;
 mod routes;
 mod server;

@@ -40,6 +40,8 @@ pub struct Metrics {
     durations: Family<StateLabel, Histogram, fn() -> Histogram>,
     panics: Counter,
     connections: Gauge,
+    evicted: Counter,
+    cut_off: Counter,
     waiting: Gauge,
     streams: Gauge,
     jobs: Family<StateLabel, Gauge>,
@@ -60,6 +62,8 @@ impl Default for Metrics {
             durations: Family::new_with_constructor(|| Histogram::new(BUCKETS)),
             panics: Counter::default(),
             connections: Gauge::default(),
+            evicted: Counter::default(),
+            cut_off: Counter::default(),
             waiting: Gauge::default(),
             streams: Gauge::default(),
             jobs: Family::default(),
@@ -94,6 +98,16 @@ impl Metrics {
             "foreman_http_connections",
             "Open connections of callers",
             it.connections.clone(),
+        );
+        registry.register(
+            "foreman_http_connections_evicted",
+            "Connections on which nothing was asked, closed for others when it was crowded",
+            it.evicted.clone(),
+        );
+        registry.register(
+            "foreman_http_readers_cut_off",
+            "Readers that were too slow when unread answers took too much memory",
+            it.cut_off.clone(),
         );
         registry.register(
             "foreman_http_waiting_callers",
@@ -147,6 +161,14 @@ impl Metrics {
 
     pub(crate) fn panicked(&self) {
         self.panics.inc();
+    }
+
+    pub(crate) fn made_room(&self) {
+        self.evicted.inc();
+    }
+
+    pub(crate) fn cut_off(&self, readers: u64) {
+        self.cut_off.inc_by(readers);
     }
 
     pub(crate) fn connection(&self) -> Counted {

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use crate::Metrics;
 use crate::caps::OpenRequest;
+use crate::deliveries::{Deliveries, Delivery};
 use crate::io::Wishes;
 use crate::metrics::Counted;
 use crate::response::Body;
@@ -63,15 +64,22 @@ impl Record {
     }
 
     /// Notes the head of the answer, and follows its body to the end.
-    pub(crate) fn follow(mut self, response: http::Response<Body>) -> http::Response<Recorded> {
+    pub(crate) fn follow(
+        mut self,
+        response: http::Response<Body>,
+        deliveries: &Deliveries,
+    ) -> http::Response<Recorded> {
         self.status = Some(response.status());
         self.job = response.extensions().get::<JobId>().copied();
         self.complete = response.body().is_end_stream() || self.method == Method::HEAD;
         let open = !self.complete && response.body().comes_in_pieces();
         let stream = open.then(|| self.metrics.open_stream());
+        let held = response.body().held();
+        let delivery = held.map(|held| deliveries.begin(held, self.wishes.rest()));
         response.map(|body| Recorded {
             body,
             record: self,
+            delivery,
             _stream: stream,
         })
     }
@@ -113,6 +121,8 @@ fn known(method: &Method) -> &'static str {
 pub(crate) struct Recorded {
     body: Body,
     record: Record,
+    /// Counts what it holds in memory until it is given.
+    delivery: Option<Delivery>,
     /// Counts it while it is given to the caller, where it comes in pieces.
     _stream: Option<Counted>,
 }
@@ -129,7 +139,12 @@ impl http_body::Body for Recorded {
         match &polled {
             Poll::Ready(None) => self.record.complete = true,
             // Hyper asks no more once the announced length is there.
-            Poll::Ready(Some(Ok(_))) => self.record.complete = self.body.is_end_stream(),
+            Poll::Ready(Some(Ok(_))) => {
+                if let Some(delivery) = &self.delivery {
+                    delivery.took(self.body.left());
+                }
+                self.record.complete = self.body.is_end_stream();
+            }
             Poll::Ready(Some(Err(_))) | Poll::Pending => {}
         }
         polled

@@ -4,18 +4,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
 
-use crate::ServerConfig;
 use crate::error::ApiError;
 use crate::fault::Fault;
+use crate::rests::Rests;
+use crate::{Metrics, ServerConfig};
 
 /// A connection in the reserve must send its head within this time: others wait for its place.
 const HURRY: Duration = Duration::from_secs(3);
+/// Who is asked to leave while nothing is asked of it does so at once.
+const LEAVING: Duration = Duration::from_secs(1);
 /// Memory is counted in pieces of so many bytes.
 const PIECE: u64 = 1024;
 
 /// The places for connections: ordinary ones, and a reserve for foreman's own pages.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Places {
     ordinary: Arc<Semaphore>,
     reserve: Arc<Semaphore>,
@@ -26,6 +30,14 @@ pub(crate) struct Places {
 pub(crate) struct Place {
     pub(crate) kind: PlaceKind,
     _permit: Option<OwnedSemaphorePermit>,
+}
+
+/// A connection that has come, with the place that it has for now.
+#[derive(Debug)]
+pub(crate) struct Arrival {
+    place: Place,
+    places: Places,
+    rests: Rests,
 }
 
 /// What a connection may ask for.
@@ -77,6 +89,41 @@ impl Places {
             kind: PlaceKind::Ordinary,
             _permit: Some(permit),
         })
+    }
+}
+
+impl Arrival {
+    pub(crate) const fn new(place: Place, places: Places, rests: Rests) -> Self {
+        Self {
+            place,
+            places,
+            rests,
+        }
+    }
+
+    /// Finds the place that the connection keeps. Where all ordinary ones are taken, the connection
+    /// that rests longest is closed for it; only where none rests it stays in the reserve.
+    #[expect(
+        clippy::significant_drop_tightening,
+        reason = "the place in the reserve is kept until there is a better one"
+    )]
+    pub(crate) async fn settle(self, metrics: &Metrics) -> (Place, Rests) {
+        let Self {
+            place,
+            places,
+            rests,
+        } = self;
+        let place = places.better(place);
+        if place.kind == PlaceKind::Ordinary {
+            return (place, rests);
+        }
+        let Some(vacated) = rests.make_room() else {
+            return (place, rests);
+        };
+        metrics.made_room();
+        let vacated = timeout(LEAVING, vacated).await;
+        let place = vacated.ok().and_then(Result::ok).unwrap_or(place);
+        (place, rests)
     }
 }
 

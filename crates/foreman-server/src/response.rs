@@ -11,6 +11,10 @@ use http::header::{self, HeaderValue};
 use http_body::{Body as _, Frame, SizeHint};
 
 use crate::changes::OpenChange;
+use crate::deliveries::Held;
+
+/// What fits into the buffers of a connection anyway.
+const SMALL: u64 = 64 * 1024;
 
 /// A response with its body.
 pub(crate) type Response = http::Response<Body>;
@@ -20,7 +24,11 @@ pub(crate) enum Body {
     /// Chunks that are all there.
     Known { chunks: VecDeque<Bytes>, left: u64 },
     /// The output of a job, chunk by chunk; it never fails, but ends with a line that says so.
-    Job(Pin<Box<dyn Stream<Item = Bytes> + Send>>),
+    Job {
+        stream: Pin<Box<dyn Stream<Item = Bytes> + Send>>,
+        /// What it holds in memory, where that is worth the counting.
+        held: Option<Held>,
+    },
     /// What the target sends, as it comes.
     Target {
         stream: Box<TargetStream>,
@@ -44,15 +52,42 @@ impl Body {
     }
 
     pub(crate) fn known(chunks: VecDeque<Bytes>) -> Self {
-        let left = chunks.iter().map(length).sum();
+        let left = size(&chunks);
         Self::Known { chunks, left }
+    }
+
+    /// Makes one of what comes, chunk by chunk.
+    pub(crate) fn stream(
+        stream: impl Stream<Item = Bytes> + Send + 'static,
+        held: Option<Held>,
+    ) -> Self {
+        let stream = Box::pin(stream);
+        Self::Job { stream, held }
     }
 
     /// Tells whether it is made while it is sent.
     pub(crate) const fn comes_in_pieces(&self) -> bool {
         match self {
             Self::Known { .. } => false,
-            Self::Job(_) | Self::Target { .. } => true,
+            Self::Job { .. } | Self::Target { .. } => true,
+        }
+    }
+
+    /// Returns what it holds in memory; none where nothing is worth the counting.
+    pub(crate) fn held(&self) -> Option<Held> {
+        match self {
+            Self::Known { left, .. } => (*left > SMALL).then_some(Held::Bytes(*left)),
+            Self::Job { held, .. } => held.clone(),
+            // It is read from the target no faster than it is taken.
+            Self::Target { .. } => None,
+        }
+    }
+
+    /// Returns how much is left of it, where that is known.
+    pub(crate) const fn left(&self) -> Option<u64> {
+        match self {
+            Self::Known { left, .. } => Some(*left),
+            Self::Job { .. } | Self::Target { .. } => None,
         }
     }
 
@@ -78,7 +113,7 @@ impl http_body::Body for Body {
                 *left = left.saturating_sub(length(&chunk));
                 Ok(Frame::data(chunk))
             })),
-            Self::Job(output) => output
+            Self::Job { stream, .. } => stream
                 .as_mut()
                 .poll_next(cx)
                 .map(|chunk| chunk.map(|chunk| Ok(Frame::data(chunk)))),
@@ -89,7 +124,7 @@ impl http_body::Body for Body {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Known { chunks, .. } => chunks.is_empty(),
-            Self::Job(_) => false,
+            Self::Job { .. } => false,
             Self::Target { stream, broken, .. } => broken.is_none() && stream.is_end_stream(),
         }
     }
@@ -97,7 +132,7 @@ impl http_body::Body for Body {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Known { left, .. } => SizeHint::with_exact(*left),
-            Self::Job(_) => SizeHint::default(),
+            Self::Job { .. } => SizeHint::default(),
             Self::Target { stream, .. } => stream.size_hint(),
         }
     }
@@ -121,6 +156,11 @@ fn poll_target(
         }
         polled @ (Poll::Ready(_) | Poll::Pending) => polled,
     }
+}
+
+/// Returns the bytes of chunks that are all there.
+pub(crate) fn size(chunks: &VecDeque<Bytes>) -> u64 {
+    chunks.iter().map(length).sum()
 }
 
 /// Makes a response of a text that is all there.

@@ -21,8 +21,10 @@ use crate::app::App;
 use crate::auth::Auth;
 use crate::changes::Changes;
 use crate::cors::Cors;
+use crate::deliveries::Deliveries;
 use crate::host::HostCheck;
-use crate::reserve::{Memory, Place, Places};
+use crate::reserve::{Arrival, Memory, Place, Places};
+use crate::rests::Rests;
 use crate::{Metrics, ServeError, ServerConfig, connection};
 
 /// After an error that passes, such as too many open files, accepting rests for so long.
@@ -74,6 +76,7 @@ impl Server {
         let address = listener.local_addr().map_err(ServeError::Listener)?;
         let tasks = TaskTracker::new();
         let places = Places::new(&self.config);
+        let rests = Rests::default();
         let app = Arc::new(self.app(address, &tasks, &shutdown));
         tracing::info!(%address, "listening");
         loop {
@@ -86,7 +89,8 @@ impl Server {
             match accepted {
                 Ok((stream, place)) => {
                     let app = Arc::clone(&app);
-                    tasks.spawn(connection::serve(stream, place, app, shutdown.clone()));
+                    let arrival = Arrival::new(place, places.clone(), rests.clone());
+                    tasks.spawn(connection::serve(stream, arrival, app, shutdown.clone()));
                 }
                 Err(error) if is_of_one_connection(&error) => {}
                 Err(error) => {
@@ -115,6 +119,7 @@ impl Server {
         App {
             auth: Auth::new(config.tokens.clone(), config.max_watching),
             memory: Memory::new(config.body_memory),
+            deliveries: Deliveries::new(config.answer_memory, metrics.clone()),
             lists: Semaphore::new(LISTS),
             cors: Cors::new(&config.origins),
             host: HostCheck::new(address.ip(), config.hostname.as_deref()),
@@ -141,7 +146,7 @@ async fn accept(listener: &TcpListener, places: &Places) -> io::Result<(TcpStrea
         .with_time(KEEPALIVE_AFTER)
         .with_interval(KEEPALIVE_EVERY);
     SockRef::from(&stream).set_tcp_keepalive(&alive)?;
-    Ok((stream, places.better(place)))
+    Ok((stream, place))
 }
 
 /// Tells whether the error is one of the connection that was about to be accepted.

@@ -63,6 +63,7 @@ impl CallerService {
         let method = request.method().clone();
         let mut record = Record::begin(metrics, Arc::clone(&wishes), method, route.class());
         let app = Arc::clone(&self.app);
+        let deliveries = self.app.deliveries.clone();
         let is_last = self.place == PlaceKind::Reserved || is_oddly_framed(request.headers());
         let answered = AssertUnwindSafe(self.judge(route, request, &mut record))
             .catch_unwind()
@@ -77,7 +78,7 @@ impl CallerService {
             let close = HeaderValue::from_static("close");
             response.headers_mut().insert(header::CONNECTION, close);
         }
-        record.follow(response)
+        record.follow(response, &deliveries)
     }
 
     /// Answers a request once it may come in.

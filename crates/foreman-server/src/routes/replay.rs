@@ -10,6 +10,7 @@ use futures_util::stream;
 use http::header::{self, HeaderName, HeaderValue};
 
 use crate::app::App;
+use crate::deliveries::Held;
 use crate::error::ApiError;
 use crate::fault::Fault;
 use crate::response::{self, Body, Response};
@@ -57,7 +58,8 @@ fn replay(job: &Job, answer: StoredAnswer) -> Response {
     let chunks = VecDeque::from(chunks);
     let is_stream = shape::is_stream(content_type);
     let body = if is_stream {
-        Body::Job(Box::pin(stream::iter(chunks)))
+        let held = Held::Bytes(response::size(&chunks));
+        Body::stream(stream::iter(chunks), Some(held))
     } else {
         Body::known(chunks)
     };

@@ -306,6 +306,12 @@ impl Caller {
         String::from_utf8(std::mem::take(&mut self.rest)).expect("utf-8")
     }
 
+    /// Waits until the server has closed the connection, in whatever way.
+    pub(crate) async fn gone(mut self) {
+        let read = async { while matches!(self.stream.read_buf(&mut self.rest).await, Ok(1..)) {} };
+        timeout(PATIENCE, read).await.expect("the server closes it");
+    }
+
     async fn until(&mut self, mark: &[u8]) -> String {
         loop {
             let found = self.rest.windows(mark.len()).position(|it| it == mark);

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use foreman_server::ServerConfig;
 use foreman_stub::{Hold, Stub};
 
-use crate::harness::{Caller, Front, chat};
+use crate::harness::{Caller, Front, chat, until};
 
 const SOON: Duration = Duration::from_millis(50);
 const LATE: Duration = Duration::from_hours(1);
@@ -185,6 +186,49 @@ async fn when_all_connections_are_taken_foremans_own_pages_still_answer() {
 }
 
 #[tokio::test]
+async fn a_stranger_that_takes_all_connections_and_asks_nothing_locks_nobody_out() {
+    let front = front(ServerConfig {
+        max_connections: 3,
+        reserved_connections: 1,
+        header_timeout: LATE,
+        keep_alive_timeout: LATE,
+        ..ServerConfig::default()
+    })
+    .await;
+    let gate = front.stub.hold(Hold::before_first_token());
+    let mut busy = front.caller().await;
+    busy.send("POST /api/chat", &chat("busy")).await;
+    gate.reached().await;
+    let silent = front.caller().await;
+    let mut half = front.caller().await;
+    half.send_raw(b"GET /healthz HTTP/1.1\r\nHost: local").await;
+
+    // Each comes when there is no place left, and that which asked for nothing longest goes.
+    let mut third = front.caller().await;
+    third.send("GET /api/version", "").await;
+    let answered = third.reply().await;
+    assert_eq!(
+        (answered.status, answered.header("connection")),
+        (200, None)
+    );
+    silent.gone().await;
+    let mut fourth = front.caller().await;
+    fourth.send("GET /api/version", "").await;
+    assert_eq!(fourth.reply().await.status, 200);
+    half.gone().await;
+    let mut fifth = front.caller().await;
+    fifth.send("GET /metrics", "").await;
+    let metrics = fifth.reply().await.text();
+    third.gone().await;
+    gate.release();
+
+    assert!(metrics.contains("foreman_http_connections_evicted_total 3\n"));
+    assert_eq!(busy.reply().await.status, 200);
+    fourth.send("GET /api/version", "").await;
+    assert_eq!(fourth.reply().await.status, 200);
+}
+
+#[tokio::test]
 async fn a_connection_is_closed_after_a_request_with_two_framings() {
     let front = front(ServerConfig::default()).await;
     let mut caller = front.caller().await;
@@ -268,4 +312,56 @@ async fn two_chats_on_one_connection_are_answered_in_their_order() {
     for text in ["one", "two"] {
         assert!(asked.next().unwrap().body_text().contains(text));
     }
+}
+
+#[tokio::test]
+async fn answers_that_nobody_reads_are_bounded_together_and_the_slowest_reader_is_cut_off() {
+    let front = front(ServerConfig {
+        answer_memory: 30 * 1024 * 1024,
+        write_stall_timeout: LATE,
+        ..ServerConfig::default()
+    })
+    .await;
+    // Each has some 20 MB, more than the sockets can hold, and reads nothing of it but the head.
+    let large = format!("{} ", "x".repeat(20_000)).repeat(1_000);
+    let mut ids = Vec::new();
+    let mut readers = Vec::new();
+    for _ in 0..2 {
+        let mut reader = front.caller().await;
+        let key = format!("POST /api/chat\nIdempotency-Key: {}", readers.len());
+        reader.send(&key, &chat(&large)).await;
+        let (status, headers) = reader.head().await;
+        assert_eq!(status, 200);
+        let id = headers
+            .into_iter()
+            .find(|(name, _)| name == "x-foreman-job-id");
+        ids.push(id.unwrap().1);
+        readers.push(reader);
+        let done = u64::try_from(ids.len()).unwrap();
+        until(|| front.scheduler.store().counts().done == done).await;
+    }
+
+    // The next one begins, and is too much.
+    let small = front.post("/api/chat", &chat("small")).await;
+    assert_eq!(small.status, 200);
+    let metrics = front.get("/metrics").await.text();
+    assert!(
+        metrics.contains("foreman_http_readers_cut_off_total 1\n"),
+        "{metrics}"
+    );
+
+    readers.remove(0).gone().await;
+    let mut other = readers.remove(0);
+    for _ in 0..3 {
+        assert!(other.chunk().await.contains(r#""done":false"#));
+    }
+    drop(other);
+    // Nothing is lost: the answer is where it was kept.
+    let kept = front
+        .scheduler
+        .store()
+        .answer(ids[0].parse().unwrap())
+        .await;
+    let kept: usize = kept.unwrap().unwrap().chunks.iter().map(Bytes::len).sum();
+    assert!(kept > 20_000_000, "{kept}");
 }

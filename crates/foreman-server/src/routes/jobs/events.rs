@@ -71,10 +71,11 @@ pub(super) fn answer(call: &Call) -> Result<Response, ApiError> {
         form,
         draining: call.app.draining.clone(),
     };
-    let body = Body::Job(Box::pin(stream::unfold(listener, async |mut listener| {
+    let stream = stream::unfold(listener, async |mut listener| {
         let bytes = listener.next().await?;
         Some((bytes, listener))
-    })));
+    });
+    let body = Body::stream(stream, None);
     let mut response = Response::new(body);
     let kind = HeaderValue::from_static(match form {
         Form::Lines => "application/x-ndjson",

@@ -74,9 +74,9 @@ pub(super) async fn answer(call: &Call, id: JobId) -> Result<Response, ApiError>
 
 impl Reader {
     fn response(self, id: JobId) -> Response {
-        let body = Body::Job(Box::pin(stream::unfold(Some(self), async |reader| {
-            reader?.step().await
-        })));
+        let stream = stream::unfold(Some(self), async |reader| reader?.step().await);
+        // A page at a time.
+        let body = Body::stream(stream, None);
         let mut response = Response::new(body);
         let headers = response.headers_mut();
         let kind = HeaderValue::from_static("application/x-ndjson");
