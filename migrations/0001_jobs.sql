@@ -57,18 +57,17 @@ CREATE UNIQUE INDEX jobs_one_per_slot ON jobs (slot) WHERE slot IS NOT NULL;
 -- One job per idempotency key.
 CREATE UNIQUE INDEX jobs_idempotency ON jobs (idem_scope, idem_key) WHERE idem_key IS NOT NULL;
 
--- The heads of the queue. Jobs in back-off are in none of them, so that they cost a pick nothing.
-CREATE INDEX jobs_ready_oldest ON jobs (priority, seq) WHERE state = 'queued' AND retry_at IS NULL;
-CREATE INDEX jobs_ready_runner ON jobs (runner, priority, seq) WHERE state = 'queued' AND retry_at IS NULL;
-CREATE INDEX jobs_ready_caller ON jobs (priority, caller, seq) WHERE state = 'queued' AND retry_at IS NULL;
--- The last two columns are always the same; with them jobs are counted without being read.
-CREATE INDEX jobs_ready_runner_caller ON jobs (runner, priority, caller, seq, state, retry_at) WHERE state = 'queued' AND retry_at IS NULL;
+-- The lines of the queue, each in its order. Who is first in each is kept in memory, and looked up
+-- here when the first one leaves. Jobs in back-off are not in it. The last column is always the
+-- same; with it jobs are counted without being read.
+CREATE INDEX jobs_line ON jobs (runner, priority, caller, model, seq, retry_at) WHERE state = 'queued' AND retry_at IS NULL;
 
 -- What time does to the queue.
 CREATE INDEX jobs_due ON jobs (retry_at) WHERE state = 'queued' AND retry_at IS NOT NULL;
 CREATE INDEX jobs_expiring ON jobs (expires_at) WHERE state = 'queued' AND expires_at IS NOT NULL;
 CREATE INDEX jobs_waiting ON jobs (created_at) WHERE state = 'queued';
-CREATE INDEX jobs_finished ON jobs (finished_at, seq) WHERE finished_at IS NOT NULL;
+-- With the state jobs are counted by it without being read.
+CREATE INDEX jobs_finished ON jobs (finished_at, seq, state) WHERE finished_at IS NOT NULL;
 
 CREATE TABLE job_requests (
   seq     INTEGER PRIMARY KEY REFERENCES jobs ON DELETE CASCADE,

@@ -177,8 +177,9 @@ pub trait QueueStore: Send + Sync + fmt::Debug {
 
     /// Reads where a ready job stands in the queue; none when it is not ready.
     ///
-    /// It costs a few probes for each runner that jobs wait for, and a step in an index for each
-    /// ready job of the same class and runner.
+    /// For a job that came lately it costs what is said for each runner that jobs wait for, and
+    /// nothing is read; for an older one a step in an index for each ready job of the same class
+    /// and runner that is younger.
     async fn standing(&self, job: &Job, now: Timestamp) -> Result<Option<Standing>, StoreError>;
 
     /// Reads where each of several jobs stands, for little more than one of them costs.
@@ -191,6 +192,7 @@ pub trait QueueStore: Send + Sync + fmt::Debug {
                 standing.older
             }));
         }
+        standings.count(&self.depths());
         Ok(standings)
     }
 

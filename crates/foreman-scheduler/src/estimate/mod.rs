@@ -55,10 +55,9 @@ impl SchedulerHandle {
         let now = shared.clock.now();
         let standings = shared.store.standings(jobs.clone(), now).await?;
         let status = self.status();
-        let depths = shared.store.depths();
         let mut drains: BTreeMap<Priority, Vec<Batch<'_>>> = BTreeMap::new();
         for (class, heads) in &standings.runners {
-            let all = before(*class, heads, &depths, status.runner.as_ref());
+            let all = before(*class, heads, &standings.waiting, status.runner.as_ref());
             drains.insert(*class, all);
         }
         let is_closed = status.breaker == BreakerStatus::Closed;
@@ -94,30 +93,49 @@ impl SchedulerHandle {
     }
 }
 
+/// How many jobs wait for each runner, by class.
+type Waiting = BTreeMap<Priority, Vec<(RunnerKey, u64)>>;
+
 /// Puts together what runs before the jobs of a class, and the drains of the class itself.
 fn before<'a>(
     class: Priority,
     heads: &'a [HeadJob],
-    depths: &'a [Depth],
+    waiting: &'a Waiting,
     current: Option<&'a RunnerKey>,
 ) -> Vec<Batch<'a>> {
     let mut all: Vec<Batch<'a>> = Vec::new();
     let mut drained = current;
-    let batch = |class, runner| Batch {
+    for (better, runners) in waiting.range(..class) {
+        let first = all.len();
+        all.extend(runners.iter().map(|(runner, jobs)| Batch {
+            class: *better,
+            runner,
+            jobs: *jobs,
+        }));
+        drained = goes_on(&mut all, first, drained);
+    }
+    let of_class = waiting.get(&class).map_or(&[][..], Vec::as_slice);
+    let jobs: BTreeMap<&RunnerKey, u64> = of_class.iter().map(|(key, jobs)| (key, *jobs)).collect();
+    let first = all.len();
+    all.extend(heads.iter().map(|HeadJob { runner, .. }| Batch {
         class,
         runner,
-        jobs: waiting(depths, class, runner),
-    };
-    for better in Priority::ALL.into_iter().filter(|it| *it < class) {
-        let runners = depths.iter().filter(|it| it.priority == better);
-        for runner in drains(runners.map(|depth| &depth.runner), drained) {
-            drained = Some(runner);
-            all.push(batch(better, runner));
-        }
-    }
-    let own = drains(heads.iter().map(|head| &head.runner), drained);
-    all.extend(own.into_iter().map(|runner| batch(class, runner)));
+        jobs: jobs.get(runner).copied().unwrap_or_default(),
+    }));
+    goes_on(&mut all, first, drained);
     all
+}
+
+/// Puts the drain that goes on before the others from a place on, which stay as they are; returns
+/// the runner of the last one.
+fn goes_on<'a>(
+    all: &mut [Batch<'a>],
+    first: usize,
+    current: Option<&'a RunnerKey>,
+) -> Option<&'a RunnerKey> {
+    let of_class = all.get_mut(first..).unwrap_or_default();
+    of_class.sort_by_key(|batch| Some(batch.runner) != current);
+    of_class.last().map(|batch| batch.runner).or(current)
 }
 
 /// Puts together what runs before a job: the better classes, the drains of its class that come
@@ -134,22 +152,6 @@ fn line<'a>(job: &'a Job, older: &[(Option<String>, u64)], before: &[Batch<'a>])
     line
 }
 
-/// Puts runners in the order of their drains: the one that goes on first, each only once.
-fn drains<'a>(
-    runners: impl Iterator<Item = &'a RunnerKey>,
-    current: Option<&RunnerKey>,
-) -> Vec<&'a RunnerKey> {
-    let mut order: Vec<&RunnerKey> = Vec::new();
-    for runner in runners {
-        if !order.contains(&runner) {
-            order.push(runner);
-        }
-    }
-    // Stable: the others stay as they are.
-    order.sort_by_key(|runner| Some(*runner) != current);
-    order
-}
-
 /// Counts the turns of the job's own drain before it. Callers take turns, so of each other one no
 /// more jobs are ahead than of its own, and one.
 fn turns(job: &Job, older: &[(Option<String>, u64)]) -> u64 {
@@ -159,15 +161,6 @@ fn turns(job: &Job, older: &[(Option<String>, u64)]) -> u64 {
     others
         .map(|(_, older)| (*older).min(own.saturating_add(1)))
         .fold(own, u64::saturating_add)
-}
-
-fn waiting(depths: &[Depth], class: Priority, runner: &RunnerKey) -> u64 {
-    let of_runner = depths
-        .iter()
-        .filter(|depth| depth.priority == class && depth.runner == *runner);
-    of_runner
-        .map(|depth| depth.jobs)
-        .fold(0, u64::saturating_add)
 }
 
 /// Returns how long the line takes; none where one of its runners is not known well enough.

@@ -56,8 +56,8 @@ pub(super) fn open(config: &SqliteConfig) -> Result<(WriteLane, ReadLane, Place)
         path: place.db().to_path_buf(),
         source: Box::new(source),
     };
-    let counts = queries::counts(&conn).map_err(unread)?;
     let depths = queries::depths(&conn).map_err(unread)?;
+    let counts = queries::counts(&conn, depths.queued()).map_err(unread)?;
     let identity = place
         .identity()
         .map_err(|source| failed(rusqlite::Error::ToSqlConversionFailure(Box::new(source))))?;

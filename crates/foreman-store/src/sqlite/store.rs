@@ -234,17 +234,21 @@ impl QueueStore for SqliteStore {
     }
 
     async fn standing(&self, job: &Job, now: Timestamp) -> Result<Option<Standing>, StoreError> {
-        let job = job.clone();
-        self.reader
-            .read(move |conn| queries::standing(conn, &job, now))
-            .await
+        let mut standings = self.standings(vec![job.clone()], now).await?;
+        let older = standings.older.pop().flatten();
+        Ok(older.map(|older| Standing {
+            older,
+            runners: standings.runners.remove(&job.priority).unwrap_or_default(),
+        }))
     }
 
     async fn standings(&self, jobs: Vec<Job>, now: Timestamp) -> Result<Standings, StoreError> {
-        // Before the look at the database: what has come since is newer.
-        let depths = self.writer.shared().all_depths();
+        let sketch = self.writer.shared().sketch(&jobs, now);
+        if sketch.is_done() {
+            return Ok(sketch.standings);
+        }
         self.reader
-            .read(move |conn| queries::standings(conn, &depths, &jobs, now))
+            .read(move |conn| queries::complete(conn, sketch, now))
             .await
     }
 

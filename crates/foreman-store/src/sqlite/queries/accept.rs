@@ -1,9 +1,8 @@
 //! Makes a request a job.
 
-use foreman_job::JobState;
 use rusqlite::{Connection, OptionalExtension, named_params};
 
-use crate::depth::{Group, Move};
+use super::line;
 use crate::sqlite::rows;
 use crate::sqlite::writer::Tx;
 use crate::{Accepted, IdempotencyKey, NewJob, StoreError, TakenId};
@@ -42,8 +41,7 @@ pub(in crate::sqlite) fn accept(tx: &mut Tx<'_>, new: &NewJob) -> Result<Accepte
             ":headers": headers,
             ":body": new.request.body.as_ref(),
         })?;
-    tx.moved(None, Some(JobState::Queued));
-    tx.queue_moved(Move::In(Group::of_new(new)));
+    line::came(tx, new, seq);
     Ok(Accepted::New { seq })
 }
 

@@ -4,7 +4,7 @@ use foreman_job::Choice;
 use foreman_job::lifecycle::Event;
 use rusqlite::{Connection, named_params};
 
-use super::{heads, journal};
+use super::{heads, journal, line};
 use crate::sqlite::rows::{self, Change};
 use crate::sqlite::writer::Tx;
 use crate::{ClaimRequest, Claimed, SlotTaken, StoreError, transition};
@@ -23,6 +23,7 @@ pub(in crate::sqlite) fn claim(
     if slot_is_taken(tx.conn, wish.slot)? {
         return Err(StoreError::Database(Box::new(SlotTaken(wish.slot))));
     }
+    line::look(tx)?;
     let Some(heads) = heads::heads(tx.conn, tx.depths(), wish)? else {
         return Ok(None);
     };
@@ -40,7 +41,7 @@ fn take(tx: &mut Tx<'_>, wish: &ClaimRequest, choice: Choice) -> Result<Claimed,
         claim: Some((wish.slot, choice.reason)),
     };
     rows::write(tx.conn, &job, change)?;
-    tx.changed(&before, &job);
+    line::changed(tx, &before, &job)?;
     Ok(Claimed {
         job,
         reason: choice.reason,
