@@ -10,10 +10,12 @@ use foreman_job::{Job, JobId, RunnerKey, Timestamp};
 use rusqlite::Connection;
 use tokio::sync::{Notify, watch};
 
+use super::check::Checker;
 use super::files::Place;
+use super::open::{self, Opened};
 use super::reader::ReadLane;
-use super::writer::{Durability, Load, WriteLane};
-use super::{OpenError, SqliteConfig, StoreStats, open, queries, rows};
+use super::writer::{DURABLE, Durability, Load, WriteLane};
+use super::{OpenError, SqliteConfig, StoreStats, queries, rows};
 use crate::log::Span;
 use crate::{
     Accepted, ClaimRequest, Claimed, Deletion, Depth, Due, JobFilter, JobList, LogPage, NewJob,
@@ -23,11 +25,6 @@ use crate::{
 
 const ORDERED: Load = Load {
     durability: Durability::Ordered,
-    bytes: 0,
-};
-
-const DURABLE: Load = Load {
-    durability: Durability::Durable,
     bytes: 0,
 };
 
@@ -41,7 +38,9 @@ const DURABLE: Load = Load {
 /// the commands that were already handed over.
 #[derive(Debug)]
 pub struct SqliteStore {
-    writer: WriteLane,
+    /// Ends before the writer does.
+    checker: Checker,
+    writer: Arc<WriteLane>,
     reader: ReadLane,
     place: Place,
 }
@@ -53,12 +52,24 @@ impl SqliteStore {
     ///
     /// [`OpenError`], whose messages say what to do; the file is then left as it was.
     pub fn open(config: &SqliteConfig) -> Result<Self, OpenError> {
-        let (writer, reader, place) = open::open(config)?;
+        let Opened {
+            writer,
+            reader,
+            place,
+            checker,
+        } = open::open(config)?;
         Ok(Self {
+            checker,
             writer,
             reader,
             place,
         })
+    }
+
+    /// Waits until the database was checked, where its last owner was killed: a large one is
+    /// served from meanwhile. What is found then is told as the [health](QueueStore::health).
+    pub async fn checked(&self) {
+        self.checker.ended().await;
     }
 
     /// Reads something that callers are told: what was read is durable when this returns.
@@ -285,6 +296,7 @@ impl QueueStore for SqliteStore {
     }
 
     async fn close(&self) -> Result<(), StoreError> {
+        self.checker.end().await;
         self.reader.close();
         self.writer.close().await
     }

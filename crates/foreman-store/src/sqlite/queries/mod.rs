@@ -21,7 +21,7 @@ pub(super) use claim::claim;
 pub(super) use clock::{due, recover};
 pub(super) use depth::{complete, depths};
 pub(super) use list::list;
-pub(super) use note::{note, save_note};
+pub(super) use note::{note, remove_note, save_note};
 pub(super) use purge::{delete, purge};
 pub(super) use read::{answer, counts, events, has_ready, oldest_queued, request, request_of};
 

@@ -14,7 +14,7 @@ mod sync;
 mod thread;
 
 pub(super) use batch::Tx;
-pub(super) use command::{Durability, Load};
+pub(super) use command::{DURABLE, Durability, Load};
 pub(super) use intake::Intake;
 pub(super) use lane::WriteLane;
 pub(super) use sync::Syncer;

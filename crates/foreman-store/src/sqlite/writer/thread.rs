@@ -147,7 +147,7 @@ impl Shared {
     }
 
     /// Ends all writing until a restart; the first reason stays.
-    pub(super) fn fail(&self, reason: &str) {
+    pub(in crate::sqlite) fn fail(&self, reason: &str) {
         self.health.send_if_modified(|health| {
             if matches!(health, StoreHealth::Failed { .. }) {
                 return false;
