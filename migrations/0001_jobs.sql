@@ -8,14 +8,16 @@
 -- "fore": tells a wrong file apart.
 PRAGMA application_id = 1718579813;
 
+-- Conditions do not say IN with three values or more: SQLite would make an index of them for each
+-- row that is written.
 CREATE TABLE jobs (
   seq                 INTEGER PRIMARY KEY AUTOINCREMENT,
   id                  TEXT    NOT NULL UNIQUE,
   endpoint            TEXT    NOT NULL,
   model               TEXT    NOT NULL,
   runner              TEXT    NOT NULL,
-  state               TEXT    NOT NULL CHECK (state IN ('queued', 'loading', 'working', 'done', 'failed', 'cancelled')),
-  priority            INTEGER NOT NULL CHECK (priority IN (0, 1, 2)),
+  state               TEXT    NOT NULL CHECK (state = 'queued' OR state = 'loading' OR state = 'working' OR state = 'done' OR state = 'failed' OR state = 'cancelled'),
+  priority            INTEGER NOT NULL CHECK (priority BETWEEN 0 AND 2),
   slot                INTEGER CHECK (slot >= 0),
   attempt             INTEGER NOT NULL DEFAULT 0 CHECK (attempt >= 0),
   epoch               INTEGER NOT NULL DEFAULT 0 CHECK (epoch >= 0),
@@ -44,7 +46,7 @@ CREATE TABLE jobs (
   -- The text of a JSON object.
   metadata            TEXT,
   CHECK ((state IN ('loading', 'working')) = (slot IS NOT NULL)),
-  CHECK ((state IN ('done', 'failed', 'cancelled')) = (finished_at IS NOT NULL)),
+  CHECK ((state = 'done' OR state = 'failed' OR state = 'cancelled') = (finished_at IS NOT NULL)),
   CHECK (retry_at IS NULL OR state = 'queued'),
   CHECK ((error_code IS NULL) = (error_message IS NULL)),
   CHECK ((idem_key IS NULL) = (idem_scope IS NULL) AND (idem_key IS NULL) = (request_hash IS NULL)),
@@ -112,7 +114,7 @@ CREATE TABLE notes (
 CREATE TRIGGER jobs_enter BEFORE INSERT ON jobs
 WHEN NEW.state <> 'queued' OR NEW.epoch <> 0 OR NEW.attempt <> 0 OR NEW.crashes <> 0
 BEGIN
-  SELECT RAISE(ABORT, 'a new job is queued');
+  SELECT RAISE(FAIL, 'a new job is queued');
 END;
 
 CREATE TRIGGER jobs_change BEFORE UPDATE ON jobs

@@ -1,6 +1,7 @@
 //! When a waiting job will have its turn.
 
 use std::collections::BTreeMap;
+use std::slice::from_ref;
 use std::time::Duration;
 
 use foreman_job::{HeadJob, Job, JobState, Priority, RunnerKey, Timestamp};
@@ -41,7 +42,7 @@ impl SchedulerHandle {
         if job.progress.state != JobState::Queued {
             return Ok(Estimate::default());
         }
-        let estimates = self.estimates(vec![job.clone()]).await?;
+        let estimates = self.estimates(from_ref(job)).await?;
         Ok(estimates.into_iter().next().unwrap_or_default())
     }
 
@@ -50,10 +51,10 @@ impl SchedulerHandle {
     /// # Errors
     ///
     /// What the store says.
-    pub async fn estimates(&self, jobs: Vec<Job>) -> Result<Vec<Estimate>, StoreError> {
+    pub async fn estimates(&self, jobs: &[Job]) -> Result<Vec<Estimate>, StoreError> {
         let shared = &self.shared;
         let now = shared.clock.now();
-        let standings = shared.store.standings(jobs.clone(), now).await?;
+        let standings = shared.store.standings(jobs, now).await?;
         let status = self.status();
         let mut drains: BTreeMap<Priority, Vec<Batch<'_>>> = BTreeMap::new();
         for (class, heads) in &standings.runners {

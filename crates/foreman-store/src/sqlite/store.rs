@@ -1,6 +1,7 @@
 //! The trait, fulfilled by the two lanes.
 
 use std::fs;
+use std::slice::from_ref;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -20,13 +21,19 @@ use crate::log::Span;
 use crate::{
     Accepted, ClaimRequest, Claimed, Deletion, Depth, Due, JobFilter, JobList, LogPage, NewJob,
     Outcome, Purge, Purged, QueueCounts, QueueStore, Recovery, RunLog, Settlement, Standing,
-    Standings, StoreError, StoreHealth, StoredAnswer, StoredRequest, Withdrawal,
+    Standings, StoreError, StoreHealth, StoredAnswer, StoredRequest, UnknownCause, Withdrawal,
 };
 
 const ORDERED: Load = Load {
     durability: Durability::Ordered,
     bytes: 0,
 };
+
+/// Jobs that are accepted by one command.
+const PART: usize = 1024;
+
+/// Bytes of such jobs.
+const PART_BYTES: u64 = 4 * 1024 * 1024;
 
 /// A queue in an SQLite database.
 ///
@@ -137,6 +144,28 @@ impl QueueStore for SqliteStore {
             .await
     }
 
+    async fn accept_all(&self, jobs: Vec<NewJob>) -> Vec<Result<Accepted, StoreError>> {
+        let mut accepted = Vec::with_capacity(jobs.len());
+        for (part, load) in parts(jobs) {
+            let jobs = Arc::clone(&part);
+            let together = self
+                .writer
+                .call(load, move |tx| queries::accept_all(tx, &jobs))
+                .await;
+            match together {
+                Ok(each) => accepted.extend(each),
+                // As far as anybody can be, the others are not to suffer for one of them.
+                Err(StoreError::Full(_) | StoreError::Database(_)) => {
+                    for job in part.iter().cloned() {
+                        accepted.push(self.accept(job).await);
+                    }
+                }
+                Err(error) => accepted.extend(refused(error, part.len())),
+            }
+        }
+        accepted
+    }
+
     async fn claim(&self, request: ClaimRequest) -> Result<Option<Claimed>, StoreError> {
         let claim = self
             .writer
@@ -245,7 +274,7 @@ impl QueueStore for SqliteStore {
     }
 
     async fn standing(&self, job: &Job, now: Timestamp) -> Result<Option<Standing>, StoreError> {
-        let mut standings = self.standings(vec![job.clone()], now).await?;
+        let mut standings = self.standings(from_ref(job), now).await?;
         let older = standings.older.pop().flatten();
         Ok(older.map(|older| Standing {
             older,
@@ -253,8 +282,8 @@ impl QueueStore for SqliteStore {
         }))
     }
 
-    async fn standings(&self, jobs: Vec<Job>, now: Timestamp) -> Result<Standings, StoreError> {
-        let sketch = self.writer.shared().sketch(&jobs, now);
+    async fn standings(&self, jobs: &[Job], now: Timestamp) -> Result<Standings, StoreError> {
+        let sketch = self.writer.shared().sketch(jobs, now);
         if sketch.is_done() {
             return Ok(sketch.standings);
         }
@@ -299,5 +328,47 @@ impl QueueStore for SqliteStore {
         self.checker.end().await;
         self.reader.close();
         self.writer.close().await
+    }
+}
+
+/// Splits many jobs so that each part is a command that delays others by little.
+fn parts(jobs: Vec<NewJob>) -> Vec<(Arc<Vec<NewJob>>, Load)> {
+    let mut parts = Vec::new();
+    let (mut part, mut bytes) = (Vec::with_capacity(jobs.len().min(PART)), 0_u64);
+    let mut last = jobs.len();
+    for job in jobs {
+        bytes = bytes.saturating_add(queries::accept_size(&job));
+        part.push(job);
+        last = last.saturating_sub(1);
+        if last == 0 || part.len() >= PART || bytes >= PART_BYTES {
+            let load = Load { bytes, ..DURABLE };
+            parts.push((Arc::new(std::mem::take(&mut part)), load));
+            bytes = 0;
+        }
+    }
+    parts
+}
+
+/// Says the same of each of several jobs.
+fn refused(error: StoreError, jobs: usize) -> Vec<Result<Accepted, StoreError>> {
+    let mut each: Vec<_> = (1..jobs).map(|_| Err(alike(&error))).collect();
+    each.push(Err(error));
+    each
+}
+
+/// Says the same once more.
+fn alike(error: &StoreError) -> StoreError {
+    match error {
+        StoreError::Lost(why) => StoreError::Lost(why.clone()),
+        StoreError::IdempotencyMismatch => StoreError::IdempotencyMismatch,
+        StoreError::NotFound => StoreError::NotFound,
+        StoreError::Full(reason) => StoreError::Full(reason.clone()),
+        StoreError::QueueFull { waiting } => StoreError::QueueFull { waiting: *waiting },
+        StoreError::Busy => StoreError::Busy,
+        StoreError::Unknown(cause) => StoreError::Unknown(UnknownCause(cause.0.clone())),
+        StoreError::Failed(reason) => StoreError::Failed(reason.clone()),
+        StoreError::Database(source) => StoreError::Database(source.to_string().into()),
+        StoreError::Damaged(what) => StoreError::Damaged(what.clone()),
+        StoreError::Closed => StoreError::Closed,
     }
 }

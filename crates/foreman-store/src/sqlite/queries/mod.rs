@@ -15,7 +15,7 @@ mod packing;
 mod purge;
 mod read;
 
-pub(super) use accept::{accept, size as accept_size};
+pub(super) use accept::{accept, accept_all, size as accept_size};
 pub(super) use change::{append_events, cancel, settle, size as settle_size, start};
 pub(super) use claim::claim;
 pub(super) use clock::{due, recover};
