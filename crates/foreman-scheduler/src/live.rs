@@ -256,6 +256,7 @@ impl LiveJobs {
             None => state.add(Entry::of(job)),
         };
         live.claimed.store(true, Ordering::Release);
+        drop(state);
         live
     }
 

@@ -244,7 +244,7 @@ async fn jobs_that_nobody_waits_at_count_for_the_cap_until_they_run_or_end() {
     let many = ["1", "2", "3"].map(from).to_vec();
     let made = rig.handle.submit_all_detached(many).await;
     let ids: Vec<_> = made.iter().flatten().map(|made| made.job.id).collect();
-    let refused = made.into_iter().filter_map(Result::err).next().unwrap();
+    let refused = made.into_iter().find_map(Result::err).unwrap();
     rig.handle.cancel(ids[0]).await.unwrap();
     let fourth = rig.handle.submit_detached(from("4")).await.unwrap();
     let full = rig.handle.submit_detached(from("5")).await.unwrap_err();

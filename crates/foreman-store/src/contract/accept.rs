@@ -10,7 +10,7 @@
 use std::collections::BTreeSet;
 
 use foreman_job::lifecycle::Progress;
-use foreman_job::{Endpoint, Priority, RunnerKey};
+use foreman_job::{Endpoint, JobId, Priority, RunnerKey};
 use futures_like::join_all;
 
 use super::Subject;
@@ -89,24 +89,7 @@ pub async fn many_are_accepted_in_their_order_each_for_itself(subject: &impl Sub
 
     let accepted = store.accept_all(jobs).await;
 
-    let mut places = Vec::new();
-    let mut outcomes = Vec::new();
-    for outcome in accepted {
-        outcomes.push(match outcome {
-            Ok(Accepted::New { seq }) => {
-                places.push(seq);
-                "new"
-            }
-            Ok(Accepted::Existing(job)) => {
-                assert_eq!(Some(&job.id), ids.get(1));
-                "existing"
-            }
-            Err(StoreError::IdempotencyMismatch) => "other body",
-            Err(StoreError::Database(_)) => "taken",
-            Err(StoreError::QueueFull { .. }) => "full",
-            Err(other) => panic!("{other}"),
-        });
-    }
+    let (outcomes, places) = told(accepted, ids.get(1).copied());
     assert_eq!(
         outcomes,
         [
@@ -127,6 +110,29 @@ pub async fn many_are_accepted_in_their_order_each_for_itself(subject: &impl Sub
     );
     let first = claim_any(&*store, 6).await.expect("a job is ready").job;
     assert_eq!(first.id, taken.id);
+}
+
+/// Names what became of each job, and returns the places of the new ones.
+fn told(
+    accepted: Vec<Result<Accepted, StoreError>>,
+    known: Option<JobId>,
+) -> (Vec<&'static str>, Vec<i64>) {
+    let mut places = Vec::new();
+    let outcomes = accepted.into_iter().map(|outcome| match outcome {
+        Ok(Accepted::New { seq }) => {
+            places.push(seq);
+            "new"
+        }
+        Ok(Accepted::Existing(job)) => {
+            assert_eq!(Some(job.id), known);
+            "existing"
+        }
+        Err(StoreError::IdempotencyMismatch) => "other body",
+        Err(StoreError::Database(_)) => "taken",
+        Err(StoreError::QueueFull { .. }) => "full",
+        Err(other) => panic!("{other}"),
+    });
+    (outcomes.collect(), places)
 }
 
 /// A public name belongs to one job.

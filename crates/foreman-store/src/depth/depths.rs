@@ -183,6 +183,7 @@ impl Depths {
 
 impl Class {
     /// Follows the count of a caller's jobs.
+    #[expect(clippy::ref_option, reason = "the key of a map, as it is there")]
     fn count(&mut self, caller: &Option<String>, (before, after): (u64, u64)) {
         let Some(count) = self.callers.get_mut(caller) else {
             self.callers

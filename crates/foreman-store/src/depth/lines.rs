@@ -197,6 +197,7 @@ impl Runner {
         self.callers.keys()
     }
 
+    #[expect(clippy::ref_option, reason = "the key of a map, as it is there")]
     pub(super) fn of(&self, caller: &Option<String>) -> Option<&BTreeMap<String, Line>> {
         self.callers.get(caller)
     }
@@ -267,6 +268,7 @@ impl Runner {
     }
 
     /// The same of one caller.
+    #[expect(clippy::ref_option, reason = "the key of a map, as it is there")]
     pub(crate) fn first_of<E>(
         &self,
         caller: &Option<String>,

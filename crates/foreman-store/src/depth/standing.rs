@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use foreman_job::{HeadJob, Job, JobState, Priority, RunnerKey, Timestamp};
 
-use super::lines::Line;
+use super::lines::{Line, Runner};
 use super::{Depths, Group};
 use crate::{ByCaller, Standings};
 
@@ -132,7 +132,7 @@ impl Depths {
 
     fn lines_beside(&self, job: &Job) -> Vec<(Arc<Group>, u64)> {
         let runner = self.runner(job.priority, &job.runner);
-        let lines = runner.into_iter().flat_map(|runner| runner.lines());
+        let lines = runner.into_iter().flat_map(Runner::lines);
         let ready = |line: &Line| (Arc::clone(&line.group), line.ready());
         lines.map(ready).collect()
     }

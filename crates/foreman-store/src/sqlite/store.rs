@@ -359,7 +359,7 @@ fn refused(error: StoreError, jobs: usize) -> Vec<Result<Accepted, StoreError>> 
 /// Says the same once more.
 fn alike(error: &StoreError) -> StoreError {
     match error {
-        StoreError::Lost(why) => StoreError::Lost(why.clone()),
+        StoreError::Lost(why) => StoreError::Lost(*why),
         StoreError::IdempotencyMismatch => StoreError::IdempotencyMismatch,
         StoreError::NotFound => StoreError::NotFound,
         StoreError::Full(reason) => StoreError::Full(reason.clone()),

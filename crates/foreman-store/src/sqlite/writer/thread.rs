@@ -127,7 +127,7 @@ impl Shared {
     }
 
     /// Notes what a commit did to the queue.
-    fn changed(&self, changes: Changes) {
+    fn changed(&self, changes: &Changes) {
         let arrived = changes.counts.queued > 0 && !changes.moves.is_empty();
         let mut depths = lock(&self.depths);
         changes.moves.iter().for_each(|it| depths.apply(it));
@@ -263,7 +263,7 @@ impl Writer {
                 return Err(fault);
             }
         };
-        self.shared.changed(changes);
+        self.shared.changed(&changes);
         self.dirty = true;
         self.watch_log();
         Ok(Done {
