@@ -76,3 +76,6 @@ impl Grouped for NewJob {
         (self.priority, &self.runner, &self.caller, &self.model)
     }
 }
+
+#[cfg(test)]
+mod tests;
