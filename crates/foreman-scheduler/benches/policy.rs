@@ -51,7 +51,7 @@ fn policy(criterion: &mut Criterion) {
     ] {
         let moment = Moment {
             now: Timestamp::from_millis(now),
-            elapsed: Duration::from_secs(60),
+            elapsed: Duration::from_mins(1),
             drained_for: Duration::from_secs(100),
             recent_use: &recent_use,
             turns: &turns,

@@ -202,7 +202,8 @@ pub trait QueueStore: Send + Sync + fmt::Debug {
         for job in jobs {
             let standing = self.standing(job, now).await?;
             standings.older.push(standing.map(|standing| {
-                standings.runners.insert(job.priority, standing.runners);
+                let runners = Arc::new(standing.runners);
+                standings.runners.insert(job.priority, runners);
                 standing.older
             }));
         }

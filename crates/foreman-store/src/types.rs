@@ -176,12 +176,12 @@ impl Standing {
 pub struct Standings {
     /// For each class that one of them is in, the oldest ready job for each runner, the oldest
     /// first.
-    pub runners: BTreeMap<Priority, Vec<HeadJob>>,
+    pub runners: BTreeMap<Priority, Arc<Vec<HeadJob>>>,
     /// For each of them how many ready jobs of its class and runner are older, of each caller that
     /// has some; none for those that are not ready.
     pub older: Vec<Option<ByCaller>>,
     /// For each of these classes and those before them how many jobs wait for each runner, those
-    /// that rest included.
+    /// that rest included; in the order of the runners' keys.
     pub waiting: BTreeMap<Priority, Vec<(RunnerKey, u64)>>,
 }
 

@@ -94,7 +94,7 @@ impl SchedulerHandle {
     }
 }
 
-/// How many jobs wait for each runner, by class.
+/// How many jobs wait for each runner, by class, in the order of the keys.
 type Waiting = BTreeMap<Priority, Vec<(RunnerKey, u64)>>;
 
 /// Puts together what runs before the jobs of a class, and the drains of the class itself.
@@ -116,12 +116,16 @@ fn before<'a>(
         drained = goes_on(&mut all, first, drained);
     }
     let of_class = waiting.get(&class).map_or(&[][..], Vec::as_slice);
-    let jobs: BTreeMap<&RunnerKey, u64> = of_class.iter().map(|(key, jobs)| (key, *jobs)).collect();
+    let jobs = |runner: &RunnerKey| {
+        let place = of_class.binary_search_by(|(key, _)| key.cmp(runner));
+        let found = place.ok().and_then(|place| of_class.get(place));
+        found.map_or(0, |(_, jobs)| *jobs)
+    };
     let first = all.len();
     all.extend(heads.iter().map(|HeadJob { runner, .. }| Batch {
         class,
         runner,
-        jobs: jobs.get(runner).copied().unwrap_or_default(),
+        jobs: jobs(runner),
     }));
     goes_on(&mut all, first, drained);
     all

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use foreman_job::{Priority, RunnerKey};
+use foreman_job::{HeadJob, Priority, RunnerKey, Timestamp};
 
 use super::lines::{Line, Runner};
 use super::{Depth, Group, Grouped, Member, Move, Spot};
@@ -25,6 +25,33 @@ pub(crate) struct Depths {
 struct Class {
     runners: BTreeMap<RunnerKey, Runner>,
     callers: BTreeMap<Option<String>, u64>,
+    /// Kept while they are the same: they change when a job leaves, and seldom when one comes.
+    firsts: Option<Firsts>,
+}
+
+/// The first jobs of all runners of a class, in their order.
+#[derive(Debug, Clone)]
+pub(super) struct Firsts {
+    heads: Arc<Vec<HeadJob>>,
+    /// None of them was accepted later than this.
+    from: Timestamp,
+    /// None of them expires before.
+    until: Option<Timestamp>,
+}
+
+impl Firsts {
+    pub(super) fn new(heads: &Arc<Vec<HeadJob>>, now: Timestamp, until: Option<Timestamp>) -> Self {
+        Self {
+            heads: Arc::clone(heads),
+            from: now,
+            until,
+        }
+    }
+
+    /// Tells whether they are the same at a time.
+    fn hold_at(&self, now: Timestamp) -> bool {
+        self.from <= now && self.until.is_none_or(|until| now < until)
+    }
 }
 
 impl Depths {
@@ -97,9 +124,12 @@ impl Depths {
         let Some(runner) = class.runners.get_mut(&group.runner) else {
             return;
         };
-        let before = runner.queued();
+        let (before, first) = (runner.queued(), runner.known_first());
         runner.change(group, |line| change(line, latest));
         let after = runner.queued();
+        if first != runner.known_first() {
+            class.firsts = None;
+        }
         if runner.is_empty() {
             class.runners.remove(&group.runner);
         }
@@ -144,6 +174,23 @@ impl Depths {
     pub(crate) fn runners(&self, class: Priority) -> impl Iterator<Item = (&RunnerKey, &Runner)> {
         let class = self.classes.get(&class);
         class.into_iter().flat_map(|class| &class.runners)
+    }
+
+    /// Returns the first jobs of the runners of a class, where they were looked for and are the
+    /// same.
+    pub(super) fn known_firsts(
+        &self,
+        class: Priority,
+        now: Timestamp,
+    ) -> Option<Arc<Vec<HeadJob>>> {
+        let known = self.classes.get(&class)?.firsts.as_ref()?;
+        known.hold_at(now).then(|| Arc::clone(&known.heads))
+    }
+
+    pub(super) fn keep_firsts(&mut self, class: Priority, firsts: Firsts) {
+        if let Some(class) = self.classes.get_mut(&class) {
+            class.firsts = Some(firsts);
+        }
     }
 
     /// Names the callers that have jobs of a class.

@@ -180,6 +180,12 @@ impl Runner {
         self.queued
     }
 
+    /// Returns the place of the first job; none where nobody is ready or some line is not known.
+    pub(super) fn known_first(&self) -> Option<i64> {
+        let first = self.first.as_ref().filter(|_| !self.any_unknown);
+        first.map(|(spot, _)| spot.seq)
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.callers.is_empty()
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use foreman_job::{HeadJob, Job, JobState, Priority, RunnerKey, Timestamp};
 
+use super::depths::Firsts;
 use super::lines::{Line, Runner};
 use super::{Depths, Group};
 use crate::{ByCaller, Standings};
@@ -38,6 +39,7 @@ impl Sketch {
     /// Adds the first job of a line that was looked for.
     pub(crate) fn add_first(&mut self, head: HeadJob) {
         let heads = self.standings.runners.entry(head.priority).or_default();
+        let heads = Arc::make_mut(heads);
         heads.push(head);
         heads.sort_unstable_by_key(|head| head.seq);
         let mut seen = BTreeSet::new();
@@ -54,7 +56,7 @@ impl Sketch {
 
 impl Depths {
     /// Says where jobs stand.
-    pub(crate) fn sketch(&self, jobs: &[Job], now: Timestamp) -> Sketch {
+    pub(crate) fn sketch(&mut self, jobs: &[Job], now: Timestamp) -> Sketch {
         let mut sketch = Sketch::default();
         let mut lowest = None;
         for (number, job) in jobs.iter().enumerate() {
@@ -86,11 +88,16 @@ impl Depths {
     /// Returns the oldest ready job of a class for each runner, the oldest first; where it has
     /// expired, the line is added to those that are not known.
     fn firsts(
-        &self,
+        &mut self,
         class: Priority,
         now: Timestamp,
         unknown: &mut Vec<Arc<Group>>,
-    ) -> Vec<HeadJob> {
+    ) -> Arc<Vec<HeadJob>> {
+        if let Some(known) = self.known_firsts(class, now) {
+            return known;
+        }
+        let before = unknown.len();
+        let (mut until, mut from_now) = (None, true);
         let mut note = |group: &Arc<Group>| {
             unknown.push(Arc::clone(group));
             Ok::<_, Infallible>(None)
@@ -98,18 +105,27 @@ impl Depths {
         let mut heads = Vec::new();
         for (_, runner) in self.runners(class) {
             let Ok(first) = runner.first(now, &mut note);
-            heads.extend(first.map(|first| first.to_job(now)));
+            let Some(first) = first else { continue };
+            let expires_at = first.spot.expires_at;
+            until = until.into_iter().chain(expires_at).min();
+            from_now &= first.spot.created_at <= now;
+            heads.push(first.to_job(now));
         }
         heads.sort_unstable_by_key(|head| head.seq);
+        let heads = Arc::new(heads);
+        // Of a job from the future something else is said when its time has come.
+        if unknown.len() == before && from_now {
+            self.keep_firsts(class, Firsts::new(&heads, now, until));
+        }
         heads
     }
 
     /// Counts how many jobs wait for each runner.
     fn waiting(&self, class: Priority) -> Vec<(RunnerKey, u64)> {
+        let mut waiting = Vec::with_capacity(self.runners(class).count());
         let runners = self.runners(class);
-        runners
-            .map(|(key, runner)| (key.clone(), runner.queued()))
-            .collect()
+        waiting.extend(runners.map(|(key, runner)| (key.clone(), runner.queued())));
+        waiting
     }
 
     /// Counts the older jobs beside a job by who asked for them; none where that is not known.

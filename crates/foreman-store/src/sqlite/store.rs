@@ -278,7 +278,11 @@ impl QueueStore for SqliteStore {
         let older = standings.older.pop().flatten();
         Ok(older.map(|older| Standing {
             older,
-            runners: standings.runners.remove(&job.priority).unwrap_or_default(),
+            runners: standings
+                .runners
+                .remove(&job.priority)
+                .map(Arc::unwrap_or_clone)
+                .unwrap_or_default(),
         }))
     }
 

@@ -419,7 +419,7 @@ impl Pair {
             self.model.list(filter.clone(), Some(7), 3).await,
             self.system().list(filter, Some(7), 3).await,
         );
-        let mut running = 0;
+        let (mut running, mut known) = (0, Vec::new());
         for id in &self.accepted {
             let job = self.model.job(*id).await.unwrap();
             running += u32::from(
@@ -428,7 +428,12 @@ impl Pair {
             );
             assert_eq!(job, self.system().job(*id).await.unwrap());
             self.check_job(*id, job.as_ref()).await;
+            known.extend(job);
         }
+        same(
+            self.model.standings(&known, self.at(0)).await,
+            self.system().standings(&known, self.at(0)).await,
+        );
         assert!(running <= SLOTS);
         assert_eq!(
             u64::from(running),
