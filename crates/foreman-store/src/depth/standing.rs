@@ -80,7 +80,10 @@ impl Depths {
             sketch.standings.older.push(older);
         }
         for class in Priority::ALL.into_iter().filter(|it| Some(*it) <= lowest) {
-            sketch.standings.waiting.insert(class, self.waiting(class));
+            let waiting = self.waiting(class);
+            if !waiting.is_empty() {
+                sketch.standings.waiting.insert(class, waiting);
+            }
         }
         sketch
     }
