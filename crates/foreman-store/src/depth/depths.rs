@@ -176,6 +176,11 @@ impl Depths {
         class.into_iter().flat_map(|class| &class.runners)
     }
 
+    pub(super) fn runner_count(&self, class: Priority) -> usize {
+        let class = self.classes.get(&class);
+        class.map_or(0, |class| class.runners.len())
+    }
+
     /// Returns the first jobs of the runners of a class, where they were looked for and are the
     /// same.
     pub(super) fn known_firsts(

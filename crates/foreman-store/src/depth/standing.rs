@@ -125,7 +125,7 @@ impl Depths {
 
     /// Counts how many jobs wait for each runner.
     fn waiting(&self, class: Priority) -> Vec<(RunnerKey, u64)> {
-        let mut waiting = Vec::with_capacity(self.runners(class).count());
+        let mut waiting = Vec::with_capacity(self.runner_count(class));
         let runners = self.runners(class);
         waiting.extend(runners.map(|(key, runner)| (key.clone(), runner.queued())));
         waiting
