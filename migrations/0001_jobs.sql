@@ -8,14 +8,16 @@
 -- "fore": tells a wrong file apart.
 PRAGMA application_id = 1718579813;
 
+-- Conditions do not say IN with three values or more: SQLite would make an index of them for each
+-- row that is written.
 CREATE TABLE jobs (
   seq                 INTEGER PRIMARY KEY AUTOINCREMENT,
   id                  TEXT    NOT NULL UNIQUE,
   endpoint            TEXT    NOT NULL,
   model               TEXT    NOT NULL,
   runner              TEXT    NOT NULL,
-  state               TEXT    NOT NULL CHECK (state IN ('queued', 'loading', 'working', 'done', 'failed', 'cancelled')),
-  priority            INTEGER NOT NULL CHECK (priority IN (0, 1, 2)),
+  state               TEXT    NOT NULL CHECK (state = 'queued' OR state = 'loading' OR state = 'working' OR state = 'done' OR state = 'failed' OR state = 'cancelled'),
+  priority            INTEGER NOT NULL CHECK (priority BETWEEN 0 AND 2),
   slot                INTEGER CHECK (slot >= 0),
   attempt             INTEGER NOT NULL DEFAULT 0 CHECK (attempt >= 0),
   epoch               INTEGER NOT NULL DEFAULT 0 CHECK (epoch >= 0),
@@ -44,7 +46,7 @@ CREATE TABLE jobs (
   -- The text of a JSON object.
   metadata            TEXT,
   CHECK ((state IN ('loading', 'working')) = (slot IS NOT NULL)),
-  CHECK ((state IN ('done', 'failed', 'cancelled')) = (finished_at IS NOT NULL)),
+  CHECK ((state = 'done' OR state = 'failed' OR state = 'cancelled') = (finished_at IS NOT NULL)),
   CHECK (retry_at IS NULL OR state = 'queued'),
   CHECK ((error_code IS NULL) = (error_message IS NULL)),
   CHECK ((idem_key IS NULL) = (idem_scope IS NULL) AND (idem_key IS NULL) = (request_hash IS NULL)),
@@ -57,18 +59,17 @@ CREATE UNIQUE INDEX jobs_one_per_slot ON jobs (slot) WHERE slot IS NOT NULL;
 -- One job per idempotency key.
 CREATE UNIQUE INDEX jobs_idempotency ON jobs (idem_scope, idem_key) WHERE idem_key IS NOT NULL;
 
--- The heads of the queue. Jobs in back-off are in none of them, so that they cost a pick nothing.
-CREATE INDEX jobs_ready_oldest ON jobs (priority, seq) WHERE state = 'queued' AND retry_at IS NULL;
-CREATE INDEX jobs_ready_runner ON jobs (runner, priority, seq) WHERE state = 'queued' AND retry_at IS NULL;
-CREATE INDEX jobs_ready_caller ON jobs (priority, caller, seq) WHERE state = 'queued' AND retry_at IS NULL;
--- The last two columns are always the same; with them jobs are counted without being read.
-CREATE INDEX jobs_ready_runner_caller ON jobs (runner, priority, caller, seq, state, retry_at) WHERE state = 'queued' AND retry_at IS NULL;
+-- The lines of the queue, each in its order. Who is first in each is kept in memory, and looked up
+-- here when the first one leaves. Jobs in back-off are not in it. The last column is always the
+-- same; with it jobs are counted without being read.
+CREATE INDEX jobs_line ON jobs (runner, priority, caller, model, seq, retry_at) WHERE state = 'queued' AND retry_at IS NULL;
 
 -- What time does to the queue.
 CREATE INDEX jobs_due ON jobs (retry_at) WHERE state = 'queued' AND retry_at IS NOT NULL;
 CREATE INDEX jobs_expiring ON jobs (expires_at) WHERE state = 'queued' AND expires_at IS NOT NULL;
 CREATE INDEX jobs_waiting ON jobs (created_at) WHERE state = 'queued';
-CREATE INDEX jobs_finished ON jobs (finished_at, seq) WHERE finished_at IS NOT NULL;
+-- With the state jobs are counted by it without being read.
+CREATE INDEX jobs_finished ON jobs (finished_at, seq, state) WHERE finished_at IS NOT NULL;
 
 CREATE TABLE job_requests (
   seq     INTEGER PRIMARY KEY REFERENCES jobs ON DELETE CASCADE,
@@ -113,7 +114,7 @@ CREATE TABLE notes (
 CREATE TRIGGER jobs_enter BEFORE INSERT ON jobs
 WHEN NEW.state <> 'queued' OR NEW.epoch <> 0 OR NEW.attempt <> 0 OR NEW.crashes <> 0
 BEGIN
-  SELECT RAISE(ABORT, 'a new job is queued');
+  SELECT RAISE(FAIL, 'a new job is queued');
 END;
 
 CREATE TRIGGER jobs_change BEFORE UPDATE ON jobs

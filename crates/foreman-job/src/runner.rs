@@ -1,6 +1,7 @@
 //! What makes two jobs share a loaded model.
 
 use std::fmt;
+use std::sync::Arc;
 
 /// Names a runner: a model's weights together with its load options.
 ///
@@ -8,8 +9,10 @@ use std::fmt;
 /// counts at load time (`num_ctx`, `num_gpu`, …) differs; an absent option is not the same as an
 /// explicit one. Jobs with equal keys therefore run without a swap between them, jobs with
 /// different keys do not. Two keys of one [`weights`](Self::weights) part reload one model.
+///
+/// A clone shares the text: keys go wherever jobs do.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct RunnerKey(String);
+pub struct RunnerKey(Arc<str>);
 
 /// Stands between the two parts; neither a digest, a model name nor an option contains it.
 const SEPARATOR: char = '|';
@@ -18,12 +21,12 @@ impl RunnerKey {
     /// Makes the key of a model's weights (digest, or canonical name where the digest is unknown)
     /// and its load options in their canonical form (empty when the request gives none).
     pub fn new(weights: &str, load_options: &str) -> Self {
-        Self(format!("{weights}{SEPARATOR}{load_options}"))
+        Self(format!("{weights}{SEPARATOR}{load_options}").into())
     }
 
     /// Takes a key as it was stored.
     pub fn from_stored(text: String) -> Self {
-        Self(text)
+        Self(text.into())
     }
 
     /// Returns the whole key.
@@ -35,7 +38,7 @@ impl RunnerKey {
     pub fn weights(&self) -> &str {
         self.0
             .split_once(SEPARATOR)
-            .map_or(self.0.as_str(), |parts| parts.0)
+            .map_or(&*self.0, |parts| parts.0)
     }
 
     /// Returns the part that names the load options; empty when the defaults apply.

@@ -17,7 +17,7 @@ use crate::transition::Untold;
 #[derive(Debug)]
 pub(crate) struct LiveJob {
     pub(crate) id: JobId,
-    caller: Option<Box<str>>,
+    caller: Option<Arc<str>>,
     /// By what a resend finds it.
     resend: Option<Box<RequestKey>>,
     pub(crate) spool: Spool,
@@ -31,6 +31,8 @@ pub(crate) struct LiveJob {
     working: AtomicBool,
     /// Whether its outcome is decided and is made durable.
     settling: AtomicBool,
+    /// Whether it was claimed since it became live.
+    claimed: AtomicBool,
     untold: Untold,
 }
 
@@ -57,16 +59,19 @@ pub(crate) struct LiveJobs {
 #[derive(Debug, Default)]
 struct State {
     jobs: BTreeMap<JobId, Arc<LiveJob>>,
+    /// Waiting jobs that nobody waits at and that have a caller, who may have so many only. Those of
+    /// a million cost as little as can be.
+    parked: BTreeMap<JobId, Arc<str>>,
     resends: Resends,
-    /// How many of the jobs each caller has.
-    callers: BTreeMap<Box<str>, u64>,
+    /// How many of these jobs each caller has.
+    callers: BTreeMap<Arc<str>, u64>,
 }
 
 /// A job that is about to be live.
 #[derive(Debug)]
 pub(crate) struct Entry {
     pub(crate) id: JobId,
-    pub(crate) caller: Option<Box<str>>,
+    pub(crate) caller: Option<Arc<str>>,
     pub(crate) resend: Option<Box<RequestKey>>,
     pub(crate) when_caller_leaves: WhenCallerLeaves,
     /// Whether its acceptance is durable.
@@ -84,7 +89,7 @@ impl Entry {
     fn of(job: &Job) -> Self {
         Self {
             id: job.id,
-            caller: job.caller.as_deref().map(Box::from),
+            caller: job.caller.as_deref().map(Arc::from),
             resend: None,
             when_caller_leaves: WhenCallerLeaves::Finish,
             accepted: true,
@@ -115,6 +120,7 @@ impl LiveJob {
             kept: AtomicBool::new(when_caller_leaves == WhenCallerLeaves::Finish),
             working: AtomicBool::new(false),
             settling: AtomicBool::new(false),
+            claimed: AtomicBool::new(false),
             untold: Untold::new(accepted),
         }
     }
@@ -245,10 +251,18 @@ impl LiveJobs {
     /// Returns the job for its run; one that nobody waits for is added.
     pub(crate) fn for_run(&self, job: &Job) -> Arc<LiveJob> {
         let mut state = self.lock();
-        match state.jobs.get(&job.id) {
+        let live = match state.jobs.get(&job.id) {
             Some(live) => Arc::clone(live),
             None => state.add(Entry::of(job)),
-        }
+        };
+        live.claimed.store(true, Ordering::Release);
+        drop(state);
+        live
+    }
+
+    /// Keeps no more than must be known of an accepted job that nobody waits at, until it runs.
+    pub(crate) fn let_go(&self, id: JobId) {
+        self.lock().let_go(id);
     }
 
     /// Returns the job, if it is live.
@@ -283,28 +297,54 @@ impl State {
         if let Some(key) = &job.resend {
             self.resends.add(RequestKey::clone(key), job.id);
         }
-        if let Some(caller) = &job.caller {
-            *self.callers.entry(caller.clone()).or_default() += 1;
+        if self.parked.remove(&job.id).is_none()
+            && let Some(caller) = &job.caller
+        {
+            *self.callers.entry(Arc::clone(caller)).or_default() += 1;
         }
         // An id is fresh, or was looked for under the same lock.
         self.jobs.insert(job.id, Arc::clone(&job));
         job
     }
 
+    fn let_go(&mut self, id: JobId) {
+        let is_wanted = |job: &Arc<LiveJob>| {
+            job.has_caller() || job.claimed.load(Ordering::Acquire) || job.is_resendable()
+        };
+        if self.jobs.get(&id).is_none_or(is_wanted) {
+            return;
+        }
+        let caller = self.jobs.remove(&id).and_then(|job| job.caller.clone());
+        // One text for all jobs of a caller.
+        let known = caller.and_then(|caller| self.callers.get_key_value(&caller));
+        if let Some((caller, _)) = known {
+            self.parked.insert(id, Arc::clone(caller));
+        }
+    }
+
     fn remove(&mut self, id: JobId) -> Option<Arc<LiveJob>> {
-        let job = self.jobs.remove(&id)?;
+        let Some(job) = self.jobs.remove(&id) else {
+            if let Some(caller) = self.parked.remove(&id) {
+                self.has_less(&caller);
+            }
+            return None;
+        };
         if let Some(key) = &job.resend {
             self.resends.remove(key, id);
         }
-        if let Some(caller) = &job.caller
-            && let Some(count) = self.callers.get_mut(caller)
-        {
+        if let Some(caller) = &job.caller {
+            self.has_less(caller);
+        }
+        Some(job)
+    }
+
+    fn has_less(&mut self, caller: &str) {
+        if let Some(count) = self.callers.get_mut(caller) {
             *count = count.saturating_sub(1);
             if *count == 0 {
                 self.callers.remove(caller);
             }
         }
-        Some(job)
     }
 
     fn waiting(&self, caller: &str, running: Option<JobId>) -> u64 {

@@ -1,5 +1,7 @@
 //! Requests become durable jobs.
 
+use std::sync::Arc;
+
 use foreman_job::{Job, JobId, Timestamp};
 use foreman_store::{Accepted, NewJob, StoreError, StoredRequest};
 
@@ -39,14 +41,55 @@ impl SchedulerHandle {
             when_caller_leaves: WhenCallerLeaves::Finish,
             ..request
         };
-        let (job, is_new) = match self.accept(request).await? {
-            Entered::New(_, job) => (*job, true),
-            Entered::Existing(job) => (*job, false),
-        };
-        Ok(Detached { job, is_new })
+        let entered = self.accept(request).await?;
+        Ok(self.detached(entered))
+    }
+
+    /// Makes requests durable as jobs that nobody waits at, in their order and together.
+    ///
+    /// # Errors
+    ///
+    /// For each of them as for [`submit`](Self::submit).
+    ///
+    /// # Cancel safety
+    ///
+    /// The jobs may come to be although the future is dropped; they are finished then.
+    pub async fn submit_all_detached(
+        &self,
+        requests: Vec<NewRequest>,
+    ) -> Vec<Result<Detached, SubmitError>> {
+        let mut jobs = Vec::with_capacity(requests.len());
+        let mut entering = Vec::with_capacity(requests.len());
+        for request in requests {
+            let request = NewRequest {
+                when_caller_leaves: WhenCallerLeaves::Finish,
+                ..request
+            };
+            entering.push(self.enter(request).map(|(attachment, new)| {
+                let job = new.to_job(0);
+                jobs.push(new);
+                (attachment, job)
+            }));
+        }
+        let mut accepted = self.shared.store.accept_all(jobs).await.into_iter();
+        let each = entering.into_iter().map(|entering| {
+            let (attachment, job) = entering?;
+            let accepted = accepted.next().unwrap_or(Err(StoreError::NotFound));
+            let entered = self.entered(attachment, job, accepted)?;
+            Ok(self.detached(entered))
+        });
+        each.collect()
     }
 
     pub(crate) async fn accept(&self, request: NewRequest) -> Result<Entered, SubmitError> {
+        let (attachment, new) = self.enter(request)?;
+        let job = new.to_job(0);
+        let accepted = self.shared.store.accept(new).await;
+        self.entered(attachment, job, accepted)
+    }
+
+    /// Makes a request live, before it is accepted.
+    fn enter(&self, request: NewRequest) -> Result<(Attachment, NewJob), SubmitError> {
         let shared = &self.shared;
         if shared.draining.is_cancelled() {
             return Err(SubmitError::ShuttingDown);
@@ -55,7 +98,7 @@ impl SchedulerHandle {
         let id = JobId::generate(now, shared.random.as_ref());
         let entry = Entry {
             id,
-            caller: request.caller.as_deref().map(Box::from),
+            caller: request.caller.as_deref().map(Arc::from),
             resend: request.resend_key().map(Box::new),
             when_caller_leaves: request.when_caller_leaves,
             accepted: false,
@@ -63,13 +106,24 @@ impl SchedulerHandle {
         let entered = shared
             .live
             .enter(entry, request.max_queued, shared.running());
-        let mut attachment =
+        let attachment =
             entered.map_err(|CallerFull { waiting }| SubmitError::CallerQueueFull { waiting })?;
         let mut job = request.into_job(id, now);
         job.max_queue = Some(shared.max_queue);
-        let accepted = shared.store.accept(job.clone()).await;
+        Ok((attachment, job))
+    }
+
+    /// Goes on once the store has said what became of a request.
+    fn entered(
+        &self,
+        mut attachment: Attachment,
+        mut job: Job,
+        accepted: Result<Accepted, StoreError>,
+    ) -> Result<Entered, SubmitError> {
+        let shared = &self.shared;
+        let id = job.id;
         if let Ok(Accepted::New { seq }) = accepted {
-            let job = Box::new(job.to_job(seq));
+            job.seq = seq;
             self.announce(&job, attachment.job());
             if shared.draining.is_cancelled() {
                 // The farewell to the waiting callers may have missed this one.
@@ -77,7 +131,7 @@ impl SchedulerHandle {
                 attachment.job().spool.end(None, Ending::ShuttingDown, 0);
             }
             attachment.job().spool.unseal();
-            return Ok(Entered::New(attachment, job));
+            return Ok(Entered::New(attachment, Box::new(job)));
         }
         attachment.finish();
         if let Some(live) = shared.live.remove(id) {
@@ -94,6 +148,24 @@ impl SchedulerHandle {
             Err(source) => Err(source),
         }
         .map_err(|source| SubmitError::Store { id, source })
+    }
+
+    /// Lets go of a job that nobody waits at.
+    fn detached(&self, entered: Entered) -> Detached {
+        match entered {
+            Entered::New(attachment, job) => {
+                drop(attachment);
+                self.shared.live.let_go(job.id);
+                Detached {
+                    job: *job,
+                    is_new: true,
+                }
+            }
+            Entered::Existing(job) => Detached {
+                job: *job,
+                is_new: false,
+            },
+        }
     }
 
     /// Tells those whom a new job concerns.

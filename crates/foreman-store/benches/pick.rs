@@ -1,4 +1,4 @@
-//! What a pick, an acceptance and a settlement cost with a long queue.
+//! What a pick, a claim, an acceptance and a settlement cost with a million jobs in the queue.
 
 #![expect(clippy::expect_used, reason = "a benchmark ends by a panic")]
 
@@ -6,7 +6,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use criterion::{Bencher, Criterion, criterion_group, criterion_main};
+use criterion::{Bencher, Criterion, Throughput, criterion_group, criterion_main};
 use foreman_job::{
     Choice, Endpoint, Job, JobId, PickReason, Priority, QueueHeads, Random, RunnerKey, Timestamp,
 };
@@ -15,9 +15,11 @@ use foreman_store::{
     Settlement, SqliteConfig, SqliteStore, StoredRequest,
 };
 use tokio::runtime::Runtime;
-use tokio::task::JoinSet;
 
-const QUEUED: u64 = 100_000;
+const QUEUED: u64 = 1_000_000;
+
+/// Jobs that are accepted together.
+const TOGETHER: u64 = 1000;
 const RUNNERS: u64 = 50;
 const CALLERS: u64 = 20;
 const NOW: Timestamp = Timestamp::from_millis(1);
@@ -111,23 +113,49 @@ fn done() -> Outcome {
     }
 }
 
-/// A store with a long queue.
-fn filled(runtime: &Runtime, dir: &tempfile::TempDir) -> Arc<SqliteStore> {
+/// A store that is empty, in a directory of its own.
+fn empty() -> (tempfile::TempDir, SqliteStore) {
+    let dir = tempfile::tempdir().expect("directory");
     let config = SqliteConfig {
         reserve: 0,
         ballast: 0,
         ..SqliteConfig::new(dir.path().join("queue.db"))
     };
-    let store = Arc::new(SqliteStore::open(&config).expect("store opens"));
+    let store = SqliteStore::open(&config).expect("store opens");
+    (dir, store)
+}
+
+/// A store with a long queue.
+fn filled(runtime: &Runtime) -> (tempfile::TempDir, SqliteStore) {
+    let (dir, store) = empty();
     runtime.block_on(async {
-        let mut tasks = JoinSet::new();
-        for number in 0..QUEUED {
-            let store = Arc::clone(&store);
-            tasks.spawn(async move { store.accept(job(number)).await.expect("accepts") });
+        for first in (0..QUEUED).step_by(1000) {
+            let jobs = (first..first + TOGETHER).map(job).collect();
+            for accepted in store.accept_all(jobs).await {
+                accepted.expect("accepts");
+            }
         }
-        tasks.join_all().await;
     });
-    store
+    (dir, store)
+}
+
+/// Measures the transactions of something without the way to the writer and back, and without the
+/// disk.
+fn transactions(
+    bencher: &mut Bencher<'_>,
+    runtime: &Runtime,
+    store: &SqliteStore,
+    act: impl AsyncFn(),
+) {
+    bencher.iter_custom(|times| {
+        let before = store.stats().commit_time;
+        runtime.block_on(async {
+            for _ in 0..times {
+                act().await;
+            }
+        });
+        store.stats().commit_time.saturating_sub(before)
+    });
 }
 
 /// A claim that takes nothing.
@@ -162,24 +190,6 @@ fn looks() -> [(&'static str, ClaimRequest); 3] {
     ]
 }
 
-/// Measures a pick without the way to the writer and back.
-fn pick_alone(
-    bencher: &mut Bencher<'_>,
-    runtime: &Runtime,
-    store: &SqliteStore,
-    wish: &ClaimRequest,
-) {
-    bencher.iter_custom(|times| {
-        let before = store.stats().commit_time;
-        runtime.block_on(async {
-            for _ in 0..times {
-                look(store, wish.clone()).await;
-            }
-        });
-        store.stats().commit_time.saturating_sub(before)
-    });
-}
-
 /// The job at the end of the queue.
 async fn last(store: &SqliteStore) -> Job {
     let new = job(7);
@@ -188,43 +198,67 @@ async fn last(store: &SqliteStore) -> Job {
     store.job(id).await.expect("reads").expect("is there")
 }
 
-fn benches(criterion: &mut Criterion) {
-    let runtime = Runtime::new().expect("runtime starts");
-    let dir = tempfile::tempdir().expect("directory");
-    let store = filled(&runtime, &dir);
+/// Jobs that are submitted together.
+async fn submit(store: &SqliteStore) {
+    let jobs = (0..TOGETHER).map(|_| job(7)).collect();
+    for accepted in store.accept_all(jobs).await {
+        accepted.expect("accepts");
+    }
+}
 
-    let mut group = criterion.benchmark_group("100000 queued, 50 runners, 20 callers");
+/// Claims a job and ends its run.
+async fn round(store: &SqliteStore, outcome: Outcome) {
+    let claimed = store.claim(wish(drain())).await.expect("claims");
+    let job = claimed.expect("is ready").job;
+    let end = settlement(job.seq, job.progress.epoch, outcome);
+    store.settle(end).await.expect("settles");
+}
+
+fn picks(criterion: &mut Criterion, runtime: &Runtime, store: &SqliteStore) {
+    let mut group = criterion.benchmark_group("1000000 queued, 50 runners, 20 callers");
     for (name, wish) in looks() {
-        group.bench_function(name, |bencher| pick_alone(bencher, &runtime, &store, &wish));
+        group.bench_function(name, |bencher| {
+            transactions(bencher, runtime, store, async || {
+                look(store, wish.clone()).await;
+            });
+        });
     }
     group.bench_function("pick, with the way to the writer and back", |bencher| {
-        bencher.iter(|| runtime.block_on(look(&store, wish(drain()))));
+        bencher.iter(|| runtime.block_on(look(store, wish(drain()))));
     });
-    group.bench_function("where a job stands", |bencher| {
-        let last = runtime.block_on(last(&store));
+    group.bench_function("where a new job stands", |bencher| {
+        let last = runtime.block_on(last(store));
         bencher.iter(|| runtime.block_on(store.standing(&last, NOW)).expect("reads"));
     });
     group.bench_function("claim and release", |bencher| {
-        bencher.iter(|| {
-            runtime.block_on(async {
-                let claimed = store.claim(wish(drain())).await.expect("claims");
-                let job = claimed.expect("is ready").job;
-                let released = settlement(job.seq, job.progress.epoch, Outcome::Released);
-                store.settle(released).await.expect("settles")
-            })
-        });
+        bencher.iter(|| runtime.block_on(round(store, Outcome::Released)));
     });
     group.bench_function("accept, claim and settle", |bencher| {
         bencher.iter(|| {
             runtime.block_on(async {
                 store.accept(job(7)).await.expect("accepts");
-                let claimed = store.claim(wish(drain())).await.expect("claims");
-                let job = claimed.expect("is ready").job;
-                let settled = settlement(job.seq, job.progress.epoch, done());
-                store.settle(settled).await.expect("settles")
-            })
+                round(store, done()).await;
+            });
         });
     });
+    group.finish();
+}
+
+fn benches(criterion: &mut Criterion) {
+    let runtime = Runtime::new().expect("runtime starts");
+    let (_dir, store) = filled(&runtime);
+    picks(criterion, &runtime, &store);
+
+    let mut group = criterion.benchmark_group("accept 1000 together");
+    group
+        .throughput(Throughput::Elements(TOGETHER))
+        .sample_size(20);
+    let (_other, short) = empty();
+    for (name, store) in [("to a short queue", &short), ("to a long queue", &store)] {
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| runtime.block_on(submit(store)));
+        });
+    }
     group.finish();
 }
 

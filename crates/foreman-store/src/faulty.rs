@@ -215,7 +215,7 @@ impl QueueStore for Faulty {
         self.read(self.inner.standing(job, now)).await
     }
 
-    async fn standings(&self, jobs: Vec<Job>, now: Timestamp) -> Result<Standings, StoreError> {
+    async fn standings(&self, jobs: &[Job], now: Timestamp) -> Result<Standings, StoreError> {
         self.read(self.inner.standings(jobs, now)).await
     }
 

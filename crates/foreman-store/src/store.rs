@@ -42,6 +42,20 @@ pub trait QueueStore: Send + Sync + fmt::Debug {
     /// [`StoreError::Unknown`] when the job may or may not be there.
     async fn accept(&self, job: NewJob) -> Result<Accepted, StoreError>;
 
+    /// Accepts several requests in their order, each as [`accept`](Self::accept) does.
+    ///
+    /// # Durability
+    ///
+    /// As for each of them by itself. After a crash in its middle some of the first ones may be
+    /// there.
+    async fn accept_all(&self, jobs: Vec<NewJob>) -> Vec<Result<Accepted, StoreError>> {
+        let mut accepted = Vec::with_capacity(jobs.len());
+        for job in jobs {
+            accepted.push(self.accept(job).await);
+        }
+        accepted
+    }
+
     /// Claims the next job for a slot, or none when no job is ready.
     ///
     /// # Durability
@@ -196,20 +210,23 @@ pub trait QueueStore: Send + Sync + fmt::Debug {
 
     /// Reads where a ready job stands in the queue; none when it is not ready.
     ///
-    /// It costs a few probes for each runner that jobs wait for, and a step in an index for each
-    /// ready job of the same class and runner.
+    /// For a job that came lately it costs what is said for each runner that jobs wait for, and
+    /// nothing is read; for an older one a step in an index for each ready job of the same class
+    /// and runner that is younger.
     async fn standing(&self, job: &Job, now: Timestamp) -> Result<Option<Standing>, StoreError>;
 
     /// Reads where each of several jobs stands, for little more than one of them costs.
-    async fn standings(&self, jobs: Vec<Job>, now: Timestamp) -> Result<Standings, StoreError> {
+    async fn standings(&self, jobs: &[Job], now: Timestamp) -> Result<Standings, StoreError> {
         let mut standings = Standings::default();
-        for job in &jobs {
+        for job in jobs {
             let standing = self.standing(job, now).await?;
             standings.older.push(standing.map(|standing| {
-                standings.runners.insert(job.priority, standing.runners);
+                let runners = Arc::new(standing.runners);
+                standings.runners.insert(job.priority, runners);
                 standing.older
             }));
         }
+        standings.count(&self.depths());
         Ok(standings)
     }
 

@@ -11,7 +11,7 @@ use foreman_job::{
     RunnerKey, Timestamp, Usage,
 };
 
-use crate::{RunLog, StoreError};
+use crate::{Depth, RunLog, StoreError};
 
 /// Header names and values in the order they came.
 pub type Headers = Vec<(String, String)>;
@@ -176,10 +176,30 @@ impl Standing {
 pub struct Standings {
     /// For each class that one of them is in, the oldest ready job for each runner, the oldest
     /// first.
-    pub runners: BTreeMap<Priority, Vec<HeadJob>>,
+    pub runners: BTreeMap<Priority, Arc<Vec<HeadJob>>>,
     /// For each of them how many ready jobs of its class and runner are older, of each caller that
     /// has some; none for those that are not ready.
     pub older: Vec<Option<ByCaller>>,
+    /// For each of these classes and those before them how many jobs wait for each runner, those
+    /// that rest included; in the order of the runners' keys.
+    pub waiting: BTreeMap<Priority, Vec<(RunnerKey, u64)>>,
+}
+
+impl Standings {
+    /// Takes over how many jobs wait.
+    pub(crate) fn count(&mut self, depths: &[Depth]) {
+        let lowest = self.runners.keys().next_back().copied();
+        for depth in depths.iter().filter(|it| Some(it.priority) <= lowest) {
+            let of_class = self.waiting.entry(depth.priority).or_default();
+            match of_class.last_mut() {
+                // The groups of a runner follow one another.
+                Some((runner, jobs)) if *runner == depth.runner => {
+                    *jobs = jobs.saturating_add(depth.jobs);
+                }
+                _ => of_class.push((depth.runner.clone(), depth.jobs)),
+            }
+        }
+    }
 }
 
 /// The end of a claim.

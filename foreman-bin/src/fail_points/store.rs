@@ -159,7 +159,7 @@ impl QueueStore for FusedStore {
         self.inner.standing(job, now).await
     }
 
-    async fn standings(&self, jobs: Vec<Job>, now: Timestamp) -> Result<Standings, StoreError> {
+    async fn standings(&self, jobs: &[Job], now: Timestamp) -> Result<Standings, StoreError> {
         self.inner.standings(jobs, now).await
     }
 

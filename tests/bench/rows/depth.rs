@@ -20,13 +20,13 @@ const PAGES: u32 = 20;
 pub(super) async fn measure(plan: Plan) -> Vec<Figure> {
     let stand = Stand::start(submit::ROOM).await;
     stand.pause().await;
-    let empty = submit::load(&stand, plan).run().await;
+    let empty = submit::load(&stand, plan).on(&stand.foreman).await;
     let mut connection = Connection::open(stand.foreman.address).await;
     let mut count = stand.waiting().await;
     while count < JOBS {
         count += submit::array(&mut connection, count).await;
     }
-    let long = submit::load(&stand, plan).run().await;
+    let long = submit::load(&stand, plan).on(&stand.foreman).await;
     let page = page(&mut connection).await;
     let Stand {
         stub,
@@ -38,10 +38,14 @@ pub(super) async fn measure(plan: Plan) -> Vec<Figure> {
     let foreman = Program::foreman(stub.address, directory.path(), submit::ROOM).await;
     let ready = until_ready(&foreman, began).await;
     let memory = probe::memory(foreman.pid());
+    let rates = [&empty, &long].map(|through| through.served.rate());
+    let [rate_empty, rate_long] = rates;
     vec![
-        Figure::new("submitted to an empty queue", empty.rate(), Unit::PerSecond),
-        Figure::new("submitted to the long one", long.rate(), Unit::PerSecond),
-        Figure::new("long / empty", long.rate() / empty.rate(), Unit::Ratio),
+        Figure::new("submitted to an empty queue", rate_empty, Unit::PerSecond),
+        Figure::new("submitted to the long one", rate_long, Unit::PerSecond),
+        Figure::new("long / empty", rate_long / rate_empty, Unit::Ratio),
+        Figure::micros("CPU each, empty queue", empty.cpu_each()),
+        Figure::micros("CPU each, long one", long.cpu_each()),
         Figure::new("a page of the list", page.as_secs_f64() * 1e3, Unit::Millis),
         Figure::new(
             "ready after a kill",

@@ -1,6 +1,7 @@
 //! When a waiting job will have its turn.
 
 use std::collections::BTreeMap;
+use std::slice::from_ref;
 use std::time::Duration;
 
 use foreman_job::{HeadJob, Job, JobState, Priority, RunnerKey, Timestamp};
@@ -41,7 +42,7 @@ impl SchedulerHandle {
         if job.progress.state != JobState::Queued {
             return Ok(Estimate::default());
         }
-        let estimates = self.estimates(vec![job.clone()]).await?;
+        let estimates = self.estimates(from_ref(job)).await?;
         Ok(estimates.into_iter().next().unwrap_or_default())
     }
 
@@ -50,15 +51,14 @@ impl SchedulerHandle {
     /// # Errors
     ///
     /// What the store says.
-    pub async fn estimates(&self, jobs: Vec<Job>) -> Result<Vec<Estimate>, StoreError> {
+    pub async fn estimates(&self, jobs: &[Job]) -> Result<Vec<Estimate>, StoreError> {
         let shared = &self.shared;
         let now = shared.clock.now();
-        let standings = shared.store.standings(jobs.clone(), now).await?;
+        let standings = shared.store.standings(jobs, now).await?;
         let status = self.status();
-        let depths = shared.store.depths();
         let mut drains: BTreeMap<Priority, Vec<Batch<'_>>> = BTreeMap::new();
         for (class, heads) in &standings.runners {
-            let all = before(*class, heads, &depths, status.runner.as_ref());
+            let all = before(*class, heads, &standings.waiting, status.runner.as_ref());
             drains.insert(*class, all);
         }
         let is_closed = status.breaker == BreakerStatus::Closed;
@@ -94,30 +94,53 @@ impl SchedulerHandle {
     }
 }
 
+/// How many jobs wait for each runner, by class, in the order of the keys.
+type Waiting = BTreeMap<Priority, Vec<(RunnerKey, u64)>>;
+
 /// Puts together what runs before the jobs of a class, and the drains of the class itself.
 fn before<'a>(
     class: Priority,
     heads: &'a [HeadJob],
-    depths: &'a [Depth],
+    waiting: &'a Waiting,
     current: Option<&'a RunnerKey>,
 ) -> Vec<Batch<'a>> {
     let mut all: Vec<Batch<'a>> = Vec::new();
     let mut drained = current;
-    let batch = |class, runner| Batch {
+    for (better, runners) in waiting.range(..class) {
+        let first = all.len();
+        all.extend(runners.iter().map(|(runner, jobs)| Batch {
+            class: *better,
+            runner,
+            jobs: *jobs,
+        }));
+        drained = goes_on(&mut all, first, drained);
+    }
+    let of_class = waiting.get(&class).map_or(&[][..], Vec::as_slice);
+    let jobs = |runner: &RunnerKey| {
+        let place = of_class.binary_search_by(|(key, _)| key.cmp(runner));
+        let found = place.ok().and_then(|place| of_class.get(place));
+        found.map_or(0, |(_, jobs)| *jobs)
+    };
+    let first = all.len();
+    all.extend(heads.iter().map(|HeadJob { runner, .. }| Batch {
         class,
         runner,
-        jobs: waiting(depths, class, runner),
-    };
-    for better in Priority::ALL.into_iter().filter(|it| *it < class) {
-        let runners = depths.iter().filter(|it| it.priority == better);
-        for runner in drains(runners.map(|depth| &depth.runner), drained) {
-            drained = Some(runner);
-            all.push(batch(better, runner));
-        }
-    }
-    let own = drains(heads.iter().map(|head| &head.runner), drained);
-    all.extend(own.into_iter().map(|runner| batch(class, runner)));
+        jobs: jobs(runner),
+    }));
+    goes_on(&mut all, first, drained);
     all
+}
+
+/// Puts the drain that goes on before the others from a place on, which stay as they are; returns
+/// the runner of the last one.
+fn goes_on<'a>(
+    all: &mut [Batch<'a>],
+    first: usize,
+    current: Option<&'a RunnerKey>,
+) -> Option<&'a RunnerKey> {
+    let of_class = all.get_mut(first..).unwrap_or_default();
+    of_class.sort_by_key(|batch| Some(batch.runner) != current);
+    of_class.last().map(|batch| batch.runner).or(current)
 }
 
 /// Puts together what runs before a job: the better classes, the drains of its class that come
@@ -134,22 +157,6 @@ fn line<'a>(job: &'a Job, older: &[(Option<String>, u64)], before: &[Batch<'a>])
     line
 }
 
-/// Puts runners in the order of their drains: the one that goes on first, each only once.
-fn drains<'a>(
-    runners: impl Iterator<Item = &'a RunnerKey>,
-    current: Option<&RunnerKey>,
-) -> Vec<&'a RunnerKey> {
-    let mut order: Vec<&RunnerKey> = Vec::new();
-    for runner in runners {
-        if !order.contains(&runner) {
-            order.push(runner);
-        }
-    }
-    // Stable: the others stay as they are.
-    order.sort_by_key(|runner| Some(*runner) != current);
-    order
-}
-
 /// Counts the turns of the job's own drain before it. Callers take turns, so of each other one no
 /// more jobs are ahead than of its own, and one.
 fn turns(job: &Job, older: &[(Option<String>, u64)]) -> u64 {
@@ -159,15 +166,6 @@ fn turns(job: &Job, older: &[(Option<String>, u64)]) -> u64 {
     others
         .map(|(_, older)| (*older).min(own.saturating_add(1)))
         .fold(own, u64::saturating_add)
-}
-
-fn waiting(depths: &[Depth], class: Priority, runner: &RunnerKey) -> u64 {
-    let of_runner = depths
-        .iter()
-        .filter(|depth| depth.priority == class && depth.runner == *runner);
-    of_runner
-        .map(|depth| depth.jobs)
-        .fold(0, u64::saturating_add)
 }
 
 /// Returns how long the line takes; none where one of its runners is not known well enough.

@@ -85,18 +85,32 @@ fn ahead_are_the_better_classes_then_the_drain_that_goes_on_then_the_older_ones(
     let job = job("b", Priority::Normal, None);
 
     let [b, c] = ["b", "c"].map(runner);
-    let line = |depths, current| {
-        let before = before(Priority::Normal, &standing.runners, depths, Some(current));
-        line(&job, &standing.older, &before)
+    let line = |depths: &[Depth], current| {
+        let mut waiting = Waiting::new();
+        for depth in depths {
+            let of_class = waiting.entry(depth.priority).or_default();
+            of_class.push((depth.runner.clone(), depth.jobs));
+        }
+        let before = before(Priority::Normal, &standing.runners, &waiting, Some(current));
+        let line = line(&job, &standing.older, &before);
+        shape(&line)
+            .into_iter()
+            .map(|(name, jobs)| (name.to_owned(), jobs))
+            .collect::<Vec<_>>()
+    };
+    let named = |line: &[(&str, u64)]| -> Vec<_> {
+        line.iter()
+            .map(|(name, jobs)| ((*name).to_owned(), *jobs))
+            .collect()
     };
 
     let calm = line(&depths[1..], &c);
     let own = line(&depths[1..], &b);
     let high = line(&depths, &c);
 
-    assert_eq!(shape(&calm), [("c", 5), ("a", 3), ("b", 1)]);
-    assert_eq!(shape(&own), [("b", 1)]);
-    assert_eq!(shape(&high), [("x", 2), ("a", 3), ("b", 1)]);
+    assert_eq!(calm, named(&[("c", 5), ("a", 3), ("b", 1)]));
+    assert_eq!(own, named(&[("b", 1)]));
+    assert_eq!(high, named(&[("x", 2), ("a", 3), ("b", 1)]));
 }
 
 #[test]

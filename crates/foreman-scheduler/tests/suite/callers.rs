@@ -223,3 +223,46 @@ async fn a_caller_may_have_as_many_waiting_jobs_as_its_cap_says() {
     // Between callers the one goes first that had less of the target of late.
     assert_eq!(rig.prompts(), ["running", "other", "2", "4"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn jobs_that_nobody_waits_at_count_for_the_cap_until_they_run_or_end() {
+    let rig = Rig::start().await;
+    let gate = Arc::new(Notify::new());
+    rig.fake.queue(
+        "/api/chat",
+        FakeReply::ndjson(&[DONE]).when(Arc::clone(&gate)),
+    );
+    rig.fake.on("/api/chat", echo);
+    let from = |prompt: &str| NewRequest {
+        caller: Some("ann".to_owned()),
+        max_queued: Some(2),
+        ..chat("a", prompt)
+    };
+    let running = rig.submit(from("running")).await;
+    settle_down().await;
+
+    let many = ["1", "2", "3"].map(from).to_vec();
+    let made = rig.handle.submit_all_detached(many).await;
+    let ids: Vec<_> = made.iter().flatten().map(|made| made.job.id).collect();
+    let refused = made.into_iter().find_map(Result::err).unwrap();
+    rig.handle.cancel(ids[0]).await.unwrap();
+    let fourth = rig.handle.submit_detached(from("4")).await.unwrap();
+    let full = rig.handle.submit_detached(from("5")).await.unwrap_err();
+
+    assert!(matches!(
+        (refused, full),
+        (
+            SubmitError::CallerQueueFull { waiting: 2 },
+            SubmitError::CallerQueueFull { waiting: 2 }
+        )
+    ));
+    gate.notify_one();
+    text(running).await;
+    rig.until_done(3).await;
+    assert!(fourth.is_new);
+    assert_eq!(rig.prompts(), ["running", "2", "4"]);
+    let after = rig
+        .handle
+        .submit_all_detached(["6", "7"].map(from).to_vec());
+    assert!(after.await.iter().all(Result::is_ok));
+}

@@ -2,6 +2,7 @@
 
 #![expect(
     clippy::expect_used,
+    clippy::panic,
     clippy::missing_panics_doc,
     reason = "a test fails by a panic"
 )]
@@ -9,7 +10,7 @@
 use std::collections::BTreeSet;
 
 use foreman_job::lifecycle::Progress;
-use foreman_job::{Endpoint, Priority, RunnerKey};
+use foreman_job::{Endpoint, JobId, Priority, RunnerKey};
 use futures_like::join_all;
 
 use super::Subject;
@@ -58,6 +59,80 @@ pub async fn places_ascend_in_the_order_of_acceptance(subject: &impl Subject) {
 
     assert!(places.is_sorted(), "{places:?}");
     assert_eq!(places.iter().collect::<BTreeSet<_>>().len(), 4);
+}
+
+/// Many come in their order, and what is wrong with one is no matter of the others.
+pub async fn many_are_accepted_in_their_order_each_for_itself(subject: &impl Subject) {
+    let store = subject.open();
+    let keyed = |body: u8, job: NewJob| NewJob {
+        idempotency: Some(key("me", "k", body)),
+        ..job
+    };
+    let taken = asking("a", 1);
+    accept(&*store, taken.clone()).await;
+    let jobs = vec![
+        asking("a", 5),
+        keyed(1, asking("b", 4)),
+        keyed(1, asking("c", 3)),
+        keyed(2, asking("d", 3)),
+        NewJob {
+            id: taken.id,
+            ..asking("e", 2)
+        },
+        asking("f", 1),
+        NewJob {
+            max_queue: Some(1),
+            ..asking("g", 1)
+        },
+    ];
+    let ids: Vec<_> = jobs.iter().map(|job| job.id).collect();
+
+    let accepted = store.accept_all(jobs).await;
+
+    let (outcomes, places) = told(accepted, ids.get(1).copied());
+    assert_eq!(
+        outcomes,
+        [
+            "new",
+            "new",
+            "existing",
+            "other body",
+            "taken",
+            "new",
+            "full"
+        ]
+    );
+    assert!(places.is_sorted(), "{places:?}");
+    assert_eq!(store.counts().queued, 4);
+    assert_eq!(
+        store.depths().iter().map(|depth| depth.jobs).sum::<u64>(),
+        4
+    );
+    let first = claim_any(&*store, 6).await.expect("a job is ready").job;
+    assert_eq!(first.id, taken.id);
+}
+
+/// Names what became of each job, and returns the places of the new ones.
+fn told(
+    accepted: Vec<Result<Accepted, StoreError>>,
+    known: Option<JobId>,
+) -> (Vec<&'static str>, Vec<i64>) {
+    let mut places = Vec::new();
+    let outcomes = accepted.into_iter().map(|outcome| match outcome {
+        Ok(Accepted::New { seq }) => {
+            places.push(seq);
+            "new"
+        }
+        Ok(Accepted::Existing(job)) => {
+            assert_eq!(Some(job.id), known);
+            "existing"
+        }
+        Err(StoreError::IdempotencyMismatch) => "other body",
+        Err(StoreError::Database(_)) => "taken",
+        Err(StoreError::QueueFull { .. }) => "full",
+        Err(other) => panic!("{other}"),
+    });
+    (outcomes.collect(), places)
 }
 
 /// A public name belongs to one job.

@@ -37,6 +37,7 @@ macro_rules! store_contract {
         $crate::contract_tests! { $subject;
             accept::a_job_keeps_what_it_was_accepted_with,
             accept::places_ascend_in_the_order_of_acceptance,
+            accept::many_are_accepted_in_their_order_each_for_itself,
             accept::an_id_is_not_given_twice,
             accept::no_more_wait_than_may,
             accept::a_repeated_key_finds_the_first_job,

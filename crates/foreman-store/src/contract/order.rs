@@ -250,10 +250,10 @@ pub async fn several_jobs_stand_where_each_of_them_does(subject: &impl Subject) 
             jobs.push(job);
         }
 
-        let together = store.standings(jobs, at(3)).await.expect("reads");
+        let together = store.standings(&jobs, at(3)).await.expect("reads");
 
         let heads = each.iter().flatten().map(|one| &one.runners);
-        let class = together.runners.get(&Priority::Normal);
+        let class = together.runners.get(&Priority::Normal).map(|it| &**it);
         assert!(heads.into_iter().all(|heads| Some(heads) == class));
         let older: Vec<_> = each
             .into_iter()

@@ -89,7 +89,7 @@ pub async fn a_job_sees_the_oldest_of_each_runner_of_its_class(subject: &impl Su
         places.push(job.seq);
         let alone = store.standing(&job, at(50)).await.expect("reads");
         let alone = alone.expect("it is ready").runners;
-        let together = store.standings(vec![job], at(50)).await.expect("reads");
+        let together = store.standings(&[job], at(50)).await.expect("reads");
         assert_eq!(together.runners.len(), 1);
         for heads in together.runners.values() {
             assert!(heads.iter().eq(alone.iter()), "{heads:?}");
@@ -167,7 +167,7 @@ async fn before(store: &dyn QueueStore, id: JobId) -> ByCaller {
     let job = read(store, id).await;
     let alone = store.standing(&job, at(3)).await.expect("reads");
     let alone = alone.expect("it is ready").older;
-    let together = store.standings(vec![job], at(3)).await.expect("reads");
+    let together = store.standings(&[job], at(3)).await.expect("reads");
     assert_eq!(together.older, [Some(alone.clone())]);
     alone
 }

@@ -8,7 +8,7 @@ use foreman_job::{Job, JobId, JobState, RunnerKey, Timestamp};
 
 use super::heads;
 use super::journal::Journal;
-use crate::depth::{Depths, Group};
+use crate::depth::{Depths, Grouped};
 use crate::log::{self, Span};
 use crate::{
     Accepted, Answered, ClaimRequest, Claimed, Deletion, Depth, Due, IdempotencyKey, JobFilter,
@@ -277,7 +277,7 @@ impl State {
     pub(super) fn depths(&self) -> Vec<Depth> {
         let mut depths = Depths::default();
         for job in self.queued() {
-            depths.add(Group::of(job), 1);
+            depths.add(&job.to_group(), 1);
         }
         depths.list()
     }

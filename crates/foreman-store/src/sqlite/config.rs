@@ -47,6 +47,9 @@ pub struct SqliteConfig {
     pub allow_network_fs: bool,
     /// The database may have no more pages (of 4 KiB) than this.
     pub max_pages: Option<u32>,
+    /// After a stop that was not clean, a database up to this size is checked before anything is
+    /// served from it, and a larger one meanwhile: 32 MiB, since that takes some tenths of a second.
+    pub check_first: u64,
     /// How long a call waits for another program that has the database, such as the shell: 5 s.
     pub busy: Duration,
     /// Quiet time after which the writer cleans up: 1 s.
@@ -83,6 +86,7 @@ impl SqliteConfig {
             ballast: 16 * MIB,
             allow_network_fs: false,
             max_pages: None,
+            check_first: 32 * MIB,
             busy: Duration::from_secs(5),
             idle: Duration::from_secs(1),
             free_space: FreeSpace::default(),

@@ -1,6 +1,7 @@
 //! A queue in an SQLite database: one writer that commits in groups, and a pool that reads.
 
 mod backup;
+mod check;
 #[cfg(feature = "fail-points")]
 mod commit_hook;
 mod config;
@@ -28,6 +29,9 @@ pub use store::SqliteStore;
 
 /// The note that an owner leaves who closed the database, and the next one takes away.
 const CLEAN_STOP: &str = "clean_stop";
+
+/// The note that a database was not clean, and was not checked since.
+const UNCHECKED: &str = "unchecked";
 
 #[cfg(test)]
 mod tests;

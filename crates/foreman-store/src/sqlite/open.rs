@@ -4,28 +4,29 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension};
 
+use super::check::{self, Checker};
 use super::error::{Class, class};
 use super::files::{LockFile, Place};
 use super::migrate::{self, APPLICATION_ID, KNOWN_VERSION};
 use super::reader::ReadLane;
 use super::writer::{Checkpointer, Intake, LOG_BOUND, Shared, Syncer, Waiting, WriteLane, Writer};
-use super::{CLEAN_STOP, OpenError, SqliteConfig, connection, queries};
+use super::{CLEAN_STOP, OpenError, SqliteConfig, UNCHECKED, connection, queries};
 
 /// The first version without a bug that can lose commits when the log starts anew.
 const OLDEST_SQLITE: i32 = 3_051_003;
-
-/// Up to this size indexes are compared with their tables, too: it doubles the time, to tenths of a
-/// second.
-const THOROUGH: u64 = 256 * 1024 * 1024;
 
 const FIND_MARK: &str = "\
 SELECT 1
 FROM notes
 WHERE name = ?1";
 
-const REMOVE_MARK: &str = "\
+const REMOVE_NOTE: &str = "\
 DELETE FROM notes
 WHERE name = ?1";
+
+const ADD_NOTE: &str = "\
+INSERT OR IGNORE INTO notes (name, value)
+VALUES (?1, x'')";
 
 /// What is known about a database file before anything is written to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,10 +34,20 @@ struct Found {
     version: i64,
     /// Whether its last owner closed it.
     clean: bool,
+    /// Whether a check of it was put off, and did not come to its end.
+    unchecked: bool,
+}
+
+/// What [`open`] opens.
+pub(super) struct Opened {
+    pub(super) writer: Arc<WriteLane>,
+    pub(super) reader: ReadLane,
+    pub(super) place: Place,
+    pub(super) checker: Checker,
 }
 
 /// Opens both lanes.
-pub(super) fn open(config: &SqliteConfig) -> Result<(WriteLane, ReadLane, Place), OpenError> {
+pub(super) fn open(config: &SqliteConfig) -> Result<Opened, OpenError> {
     if rusqlite::version_number() < OLDEST_SQLITE {
         return Err(OpenError::OldSqlite {
             found: rusqlite::version(),
@@ -49,15 +60,15 @@ pub(super) fn open(config: &SqliteConfig) -> Result<(WriteLane, ReadLane, Place)
     let mut intake = Intake::new(&place, config);
     // Only the death of its owner leaves a log, and always does.
     let lost_log = lock.is_widowed() && !place.wal().exists();
-    let conn = open_database(&place, config, (&mut intake, lost_log))?;
+    let (conn, unchecked) = open_database(&place, config, (&mut intake, lost_log))?;
     intake.idle();
     let failed = |error| wrong(&place, error);
     let unread = |source| OpenError::Database {
         path: place.db().to_path_buf(),
         source: Box::new(source),
     };
-    let counts = queries::counts(&conn).map_err(unread)?;
     let depths = queries::depths(&conn).map_err(unread)?;
+    let counts = queries::counts(&conn, depths.queued()).map_err(unread)?;
     let identity = place
         .identity()
         .map_err(|source| failed(rusqlite::Error::ToSqlConversionFailure(Box::new(source))))?;
@@ -86,14 +97,26 @@ pub(super) fn open(config: &SqliteConfig) -> Result<(WriteLane, ReadLane, Place)
         _lock: lock,
     })
     .map_err(OpenError::Thread)?;
-    Ok((writer, reader, place))
+    let writer = Arc::new(writer);
+    let checker = if unchecked {
+        Checker::start(&place, config.busy, &writer).map_err(OpenError::Thread)?
+    } else {
+        Checker::idle()
+    };
+    Ok(Opened {
+        writer,
+        reader,
+        place,
+        checker,
+    })
 }
 
+/// Opens it; tells whether it is still to be checked.
 fn open_database(
     place: &Place,
     config: &SqliteConfig,
     (intake, lost_log): (&mut Intake, bool),
-) -> Result<Connection, OpenError> {
+) -> Result<(Connection, bool), OpenError> {
     let failed = |error| wrong(place, error);
     let mut conn = connection::open_writer(place, config.busy).map_err(failed)?;
     let found = inspect(&conn, place)?;
@@ -106,8 +129,10 @@ fn open_database(
              start it again from a copy of the database and the log as they were"
         );
     }
-    if !found.clean {
-        check(&conn, place)?;
+    let size = size(place);
+    let unchecked = !found.clean && !found.unchecked && size > config.check_first;
+    if !found.clean && !unchecked {
+        check(&conn, place, size)?;
     }
     let mode = connection::set_layout(&conn).map_err(failed)?;
     if !mode.eq_ignore_ascii_case("wal") {
@@ -120,12 +145,13 @@ fn open_database(
     #[cfg(feature = "fail-points")]
     config.before_commit.watch(&conn).map_err(failed)?;
     migrate::migrate(&mut conn, place)?;
-    if let Err(error) = remove_mark(&conn) {
+    let begin = || begin(&conn, unchecked);
+    if let Err(error) = begin() {
         if class(&error) != Class::Full {
             return Err(failed(error));
         }
         intake.full(&error.to_string());
-        remove_mark(&conn).map_err(failed)?;
+        begin().map_err(failed)?;
     }
     tracing::info!(
         path = %place.db().display(),
@@ -135,7 +161,7 @@ fn open_database(
         found.clean = found.clean,
         "database opened"
     );
-    Ok(conn)
+    Ok((conn, unchecked))
 }
 
 /// Tells whose database it is, without writing to it.
@@ -146,8 +172,11 @@ fn inspect(conn: &Connection, place: &Place) -> Result<Found, OpenError> {
     let version = number("PRAGMA user_version").map_err(failed)?;
     let tables = number("SELECT count(*) FROM sqlite_schema").map_err(failed)?;
     if application_id == 0 && version == 0 && tables == 0 {
-        let clean = true;
-        return Ok(Found { version, clean });
+        return Ok(Found {
+            version,
+            clean: true,
+            unchecked: false,
+        });
     }
     if application_id != i64::from(APPLICATION_ID) {
         return Err(OpenError::Foreign {
@@ -162,42 +191,43 @@ fn inspect(conn: &Connection, place: &Place) -> Result<Found, OpenError> {
             known: KNOWN_VERSION,
         });
     }
-    let mark = conn
-        .query_row(FIND_MARK, [CLEAN_STOP], |_| Ok(()))
-        .optional()
-        .map_err(failed)?;
+    let is_noted = |name: &str| {
+        let mark = conn.query_row(FIND_MARK, [name], |_| Ok(())).optional();
+        mark.map(|mark| mark.is_some()).map_err(failed)
+    };
     Ok(Found {
         version,
-        clean: mark.is_some(),
+        clean: is_noted(CLEAN_STOP)?,
+        unchecked: is_noted(UNCHECKED)?,
     })
 }
 
 /// Looks for damage after a stop that was not clean.
-fn check(conn: &Connection, place: &Place) -> Result<(), OpenError> {
-    tracing::info!("the last stop was not clean, database is checked");
-    let size = std::fs::metadata(place.db()).map_or(0, |meta| meta.len());
-    let pragma = if size <= THOROUGH {
-        "PRAGMA integrity_check(1)"
-    } else {
-        "PRAGMA quick_check(1)"
-    };
-    let report: String = conn
-        .query_row(pragma, [], |row| row.get(0))
-        .map_err(|error| wrong(place, error))?;
-    if report == "ok" {
-        Ok(())
-    } else {
-        Err(OpenError::Damaged {
+fn check(conn: &Connection, place: &Place, size: u64) -> Result<(), OpenError> {
+    match check::at_once(conn, size).map_err(|error| wrong(place, error))? {
+        None => Ok(()),
+        Some(report) => Err(OpenError::Damaged {
             path: place.db().to_path_buf(),
             report,
-        })
+        }),
     }
 }
 
-/// From now on a stop is unclean until it is not. This is also the first write.
-fn remove_mark(conn: &Connection) -> rusqlite::Result<()> {
-    conn.execute(REMOVE_MARK, [CLEAN_STOP])?;
-    Ok(())
+fn size(place: &Place) -> u64 {
+    std::fs::metadata(place.db()).map_or(0, |meta| meta.len())
+}
+
+/// From now on a stop is unclean until it is not, and a database that is not checked yet is so
+/// until it is. This is also the first write.
+fn begin(conn: &Connection, unchecked: bool) -> rusqlite::Result<()> {
+    let transaction = conn.unchecked_transaction()?;
+    transaction.execute(REMOVE_NOTE, [CLEAN_STOP])?;
+    if unchecked {
+        transaction.execute(ADD_NOTE, [UNCHECKED])?;
+    } else {
+        transaction.execute(REMOVE_NOTE, [UNCHECKED])?;
+    }
+    transaction.commit()
 }
 
 fn wrong(place: &Place, error: rusqlite::Error) -> OpenError {

@@ -1,6 +1,7 @@
 //! The trait, fulfilled by the two lanes.
 
 use std::fs;
+use std::slice::from_ref;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -10,17 +11,19 @@ use foreman_job::{Job, JobId, RunnerKey, Timestamp};
 use rusqlite::Connection;
 use tokio::sync::{Notify, oneshot, watch};
 
+use super::check::Checker;
 use super::files::Place;
+use super::open::{self, Opened};
 use super::queries::Taken;
 use super::reader::ReadLane;
 use super::recent::Recent;
-use super::writer::{Durability, Load, WriteLane};
-use super::{OpenError, SqliteConfig, StoreStats, open, queries, rows};
+use super::writer::{DURABLE, Durability, Load, WriteLane};
+use super::{OpenError, SqliteConfig, StoreStats, queries, rows};
 use crate::log::Span;
 use crate::{
     Accepted, ClaimRequest, Claimed, Deletion, Depth, Due, JobFilter, JobList, LogPage, NewJob,
     Outcome, Purge, Purged, QueueCounts, QueueStore, Recovery, RunLog, Settlement, Standing,
-    Standings, StoreError, StoreHealth, StoredAnswer, StoredRequest, Withdrawal,
+    Standings, StoreError, StoreHealth, StoredAnswer, StoredRequest, UnknownCause, Withdrawal,
 };
 
 const ORDERED: Load = Load {
@@ -28,10 +31,11 @@ const ORDERED: Load = Load {
     bytes: 0,
 };
 
-const DURABLE: Load = Load {
-    durability: Durability::Durable,
-    bytes: 0,
-};
+/// Jobs that are accepted by one command.
+const PART: usize = 1024;
+
+/// Bytes of such jobs.
+const PART_BYTES: u64 = 4 * 1024 * 1024;
 
 /// A queue in an SQLite database.
 ///
@@ -43,7 +47,9 @@ const DURABLE: Load = Load {
 /// the commands that were already handed over.
 #[derive(Debug)]
 pub struct SqliteStore {
-    writer: WriteLane,
+    /// Ends before the writer does.
+    checker: Checker,
+    writer: Arc<WriteLane>,
     reader: ReadLane,
     recent: Recent,
     place: Place,
@@ -56,13 +62,25 @@ impl SqliteStore {
     ///
     /// [`OpenError`], whose messages say what to do; the file is then left as it was.
     pub fn open(config: &SqliteConfig) -> Result<Self, OpenError> {
-        let (writer, reader, place) = open::open(config)?;
+        let Opened {
+            writer,
+            reader,
+            place,
+            checker,
+        } = open::open(config)?;
         Ok(Self {
+            checker,
             writer,
             reader,
             recent: Recent::new(config.recent_requests),
             place,
         })
+    }
+
+    /// Waits until the database was checked, where its last owner was killed: a large one is
+    /// served from meanwhile. What is found then is told as the [health](QueueStore::health).
+    pub async fn checked(&self) {
+        self.checker.ended().await;
     }
 
     /// Reads something that callers are told: what was read is durable when this returns.
@@ -158,6 +176,35 @@ impl QueueStore for SqliteStore {
                 Ok(accepted)
             })
             .await
+    }
+
+    async fn accept_all(&self, jobs: Vec<NewJob>) -> Vec<Result<Accepted, StoreError>> {
+        let mut accepted = Vec::with_capacity(jobs.len());
+        for (part, load) in parts(jobs) {
+            let jobs = Arc::clone(&part);
+            let recent = self.recent.clone();
+            let together = self.writer.call(load, move |tx| {
+                let accepted = queries::accept_all(tx, &jobs)?;
+                for accepted in accepted.iter().flatten() {
+                    if let Accepted::New { seq } = accepted {
+                        recent.take(*seq);
+                    }
+                }
+                Ok(accepted)
+            });
+            let together = together.await;
+            match together {
+                Ok(each) => accepted.extend(each),
+                // As far as anybody can be, the others are not to suffer for one of them.
+                Err(StoreError::Full(_) | StoreError::Database(_)) => {
+                    for job in part.iter().cloned() {
+                        accepted.push(self.accept(job).await);
+                    }
+                }
+                Err(error) => accepted.extend(refused(error, part.len())),
+            }
+        }
+        accepted
     }
 
     async fn claim(&self, request: ClaimRequest) -> Result<Option<Claimed>, StoreError> {
@@ -276,17 +323,25 @@ impl QueueStore for SqliteStore {
     }
 
     async fn standing(&self, job: &Job, now: Timestamp) -> Result<Option<Standing>, StoreError> {
-        let job = job.clone();
-        self.reader
-            .read(move |conn| queries::standing(conn, &job, now))
-            .await
+        let mut standings = self.standings(from_ref(job), now).await?;
+        let older = standings.older.pop().flatten();
+        Ok(older.map(|older| Standing {
+            older,
+            runners: standings
+                .runners
+                .remove(&job.priority)
+                .map(Arc::unwrap_or_clone)
+                .unwrap_or_default(),
+        }))
     }
 
-    async fn standings(&self, jobs: Vec<Job>, now: Timestamp) -> Result<Standings, StoreError> {
-        // Before the look at the database: what has come since is newer.
-        let depths = self.writer.shared().all_depths();
+    async fn standings(&self, jobs: &[Job], now: Timestamp) -> Result<Standings, StoreError> {
+        let sketch = self.writer.shared().sketch(jobs, now);
+        if sketch.is_done() {
+            return Ok(sketch.standings);
+        }
         self.reader
-            .read(move |conn| queries::standings(conn, &depths, &jobs, now))
+            .read(move |conn| queries::complete(conn, sketch, now))
             .await
     }
 
@@ -323,7 +378,50 @@ impl QueueStore for SqliteStore {
     }
 
     async fn close(&self) -> Result<(), StoreError> {
+        self.checker.end().await;
         self.reader.close();
         self.writer.close().await
+    }
+}
+
+/// Splits many jobs so that each part is a command that delays others by little.
+fn parts(jobs: Vec<NewJob>) -> Vec<(Arc<Vec<NewJob>>, Load)> {
+    let mut parts = Vec::new();
+    let (mut part, mut bytes) = (Vec::with_capacity(jobs.len().min(PART)), 0_u64);
+    let mut last = jobs.len();
+    for job in jobs {
+        bytes = bytes.saturating_add(queries::accept_size(&job));
+        part.push(job);
+        last = last.saturating_sub(1);
+        if last == 0 || part.len() >= PART || bytes >= PART_BYTES {
+            let load = Load { bytes, ..DURABLE };
+            parts.push((Arc::new(std::mem::take(&mut part)), load));
+            bytes = 0;
+        }
+    }
+    parts
+}
+
+/// Says the same of each of several jobs.
+fn refused(error: StoreError, jobs: usize) -> Vec<Result<Accepted, StoreError>> {
+    let mut each: Vec<_> = (1..jobs).map(|_| Err(alike(&error))).collect();
+    each.push(Err(error));
+    each
+}
+
+/// Says the same once more.
+fn alike(error: &StoreError) -> StoreError {
+    match error {
+        StoreError::Lost(why) => StoreError::Lost(*why),
+        StoreError::IdempotencyMismatch => StoreError::IdempotencyMismatch,
+        StoreError::NotFound => StoreError::NotFound,
+        StoreError::Full(reason) => StoreError::Full(reason.clone()),
+        StoreError::QueueFull { waiting } => StoreError::QueueFull { waiting: *waiting },
+        StoreError::Busy => StoreError::Busy,
+        StoreError::Unknown(cause) => StoreError::Unknown(UnknownCause(cause.0.clone())),
+        StoreError::Failed(reason) => StoreError::Failed(reason.clone()),
+        StoreError::Database(source) => StoreError::Database(source.to_string().into()),
+        StoreError::Damaged(what) => StoreError::Damaged(what.clone()),
+        StoreError::Closed => StoreError::Closed,
     }
 }

@@ -16,7 +16,7 @@ pub(crate) struct Estimate {
 impl Estimate {
     /// Estimates it for several jobs.
     pub(crate) async fn of_all(app: &App, jobs: &[Job]) -> Vec<Self> {
-        match app.scheduler.estimates(jobs.to_vec()).await {
+        match app.scheduler.estimates(jobs).await {
             Ok(estimates) => estimates.into_iter().map(Self::from).collect(),
             Err(error) => {
                 // The jobs themselves are worth telling without it.

@@ -4,7 +4,7 @@ use foreman_job::{Job, JobId};
 use foreman_scheduler::from_stored;
 use foreman_store::{Deletion, Withdrawal};
 
-use super::submission::{Inner, Submission};
+use super::submission::{Inner, Sender, Submission};
 use super::{object, pruned, query, submit, unknown};
 use crate::app::Call;
 use crate::error::ApiError;
@@ -57,7 +57,7 @@ pub(super) async fn retry(call: &Call, job: Job) -> Result<Response, ApiError> {
         idempotency: None,
         inner: Inner {
             endpoint: job.endpoint,
-            headers: from_stored(&stored.headers),
+            sender: Sender::new(from_stored(&stored.headers)),
             body: stored.body,
         },
     };

@@ -3,11 +3,14 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use foreman_job::{Endpoint, JobId, Priority, Timestamp};
-use foreman_store::IdempotencyKey;
+use foreman_ollama::forwardable_headers;
+use foreman_scheduler::to_stored;
+use foreman_store::{Headers, IdempotencyKey};
 use http::HeaderMap;
 use http::header::{self, HeaderValue};
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
@@ -47,8 +50,16 @@ pub(super) struct Submission {
 #[derive(Debug)]
 pub(super) struct Inner {
     pub(super) endpoint: Endpoint,
-    pub(super) headers: HeaderMap,
+    pub(super) sender: Sender,
     pub(super) body: Bytes,
+}
+
+/// What requests say of themselves beside their bodies; the same for many at once.
+#[derive(Debug, Clone)]
+pub(super) struct Sender {
+    pub(super) headers: Arc<HeaderMap>,
+    /// Those of them that are forwarded.
+    pub(super) stored: Headers,
 }
 
 /// What was said of a job, as it was said.
@@ -110,23 +121,27 @@ impl Said {
     }
 }
 
-impl Inner {
-    /// Makes the request that the endpoint would have got, with what the submission's own request
+impl Sender {
+    /// Takes the headers of a request as it came.
+    pub(super) fn new(headers: HeaderMap) -> Self {
+        Self {
+            stored: to_stored(&forwardable_headers(&headers)),
+            headers: Arc::new(headers),
+        }
+    }
+
+    /// Makes the headers that the endpoint would have got, with what the submission's own request
     /// says of its sender.
-    pub(super) fn new(endpoint: Endpoint, sender: &HeaderMap, body: Bytes) -> Self {
+    pub(super) fn of(submission: &HeaderMap) -> Self {
         let mut headers = HeaderMap::new();
         let json = HeaderValue::from_static("application/json");
         headers.insert(header::CONTENT_TYPE, json);
         for name in ["user-agent", "traceparent", "tracestate"] {
-            if let Some(value) = sender.get(name) {
+            if let Some(value) = submission.get(name) {
                 headers.insert(name, value.clone());
             }
         }
-        Self {
-            endpoint,
-            headers,
-            body,
-        }
+        Self::new(headers)
     }
 }
 

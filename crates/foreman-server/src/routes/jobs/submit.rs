@@ -5,17 +5,15 @@ use std::future::poll_fn;
 use std::task::Poll;
 
 use foreman_job::Endpoint;
-use foreman_ollama::{
-    Rejection, RequestHead, RequestKind, Shape, forwardable_headers, unknown_model,
-};
-use foreman_scheduler::{Detached, NewRequest, WhenCallerLeaves, api_of, runner_key, to_stored};
+use foreman_ollama::{Rejection, RequestHead, RequestKind, Shape, unknown_model};
+use foreman_scheduler::{Detached, NewRequest, SubmitError, WhenCallerLeaves, api_of, runner_key};
 use foreman_store::IdempotencyKey;
-use futures_util::future::{join_all, maybe_done};
+use futures_util::future::{MaybeDone, join_all, maybe_done};
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use sha2::{Digest, Sha256};
 use tokio::task::unconstrained;
 
-use super::submission::{Inner, Said, Submission};
+use super::submission::{Inner, Said, Sender, Submission};
 use super::{batch, object};
 use crate::app::{App, Call};
 use crate::auth::Caller;
@@ -42,6 +40,7 @@ enum Form {
 struct Batch<'a> {
     caller: &'a Caller,
     headers: &'a HeaderMap,
+    sender: Sender,
     key: Option<String>,
 }
 
@@ -55,6 +54,7 @@ pub(super) async fn answer(call: Call) -> Result<Response, ApiError> {
     let batch = Batch {
         caller: &call.caller,
         headers: &head.headers,
+        sender: Sender::of(&head.headers),
         key: terms.idempotency_key,
     };
     let answered = batch.submit(app, &whole.bytes).await;
@@ -93,21 +93,34 @@ async fn many(app: &App, batch: &Batch<'_>, items: Vec<Bytes>) -> Result<Vec<Str
         let wish = check(app, &submission.inner).await?;
         Ok::<_, ApiError>(job(app, batch.caller.name.as_deref(), submission, &wish))
     });
-    let checked = join_all(checked).await;
+    let checked = begun_in_order(checked).await;
     if checked.is_empty() {
         return Err(ApiError::new(Fault::BadRequest, "nothing was submitted"));
     }
-    let accepted = checked.into_iter().map(async |job| accept(app, job?).await);
-    let mut jobs = Vec::new();
-    let mut results = Vec::new();
-    for result in begun_in_order(accepted).await {
-        results.push(match result {
+    let mut requests = Vec::with_capacity(checked.len());
+    let checked = checked.into_iter();
+    let checked: Vec<Result<(), ApiError>> = checked
+        .map(|checked| checked.map(|request| requests.push(request)))
+        .collect();
+    let mut accepted = app
+        .scheduler
+        .submit_all_detached(requests)
+        .await
+        .into_iter();
+    let mut jobs = Vec::with_capacity(checked.len());
+    let mut results = Vec::with_capacity(checked.len());
+    for checked in checked {
+        let result = match checked {
+            Ok(()) => accepted.next().map(|made| accepted_or(app, made)),
+            Err(error) => Some(Err(error)),
+        };
+        results.extend(result.map(|result| match result {
             Ok(made) => {
                 jobs.push(made.job);
                 None
             }
             Err(error) => Some(error.body(Shape::Ollama)),
-        });
+        }));
     }
     let mut jobs = object::describe_all(app, jobs).await.into_iter();
     let results = results.into_iter();
@@ -116,21 +129,25 @@ async fn many(app: &App, batch: &Batch<'_>, items: Vec<Bytes>) -> Result<Vec<Str
         .collect())
 }
 
-/// Begins with each future in turn, so that jobs are queued in their order, and waits for all of
-/// them together, so that they are committed together.
+/// Begins with each future in turn, and waits for those together that have to wait for something.
 async fn begun_in_order<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output> {
     let mut begun: Vec<_> = futures.map(|it| Box::pin(maybe_done(it))).collect();
+    // Not one after the other: each may have to ask the target for its model.
     let first_look = poll_fn(|context| {
         for future in &mut begun {
             let _done = future.as_mut().poll(context);
         }
         Poll::Ready(())
     });
-    // Otherwise the runtime would make some of a great many wait, and others go before them.
     unconstrained(first_look).await;
-    join_all(begun.iter_mut().map(|it| it.as_mut())).await;
+    let waiting = begun.iter_mut().filter(|it| is_waiting(it));
+    join_all(waiting.map(|it| it.as_mut())).await;
     let ended = begun.iter_mut();
     ended.filter_map(|it| it.as_mut().take_output()).collect()
+}
+
+fn is_waiting<F: Future>(future: &MaybeDone<F>) -> bool {
+    matches!(future, MaybeDone::Future(_))
 }
 
 impl Batch<'_> {
@@ -178,7 +195,11 @@ impl Batch<'_> {
             metadata: said.metadata,
             retry_of: None,
             idempotency,
-            inner: Inner::new(said.endpoint, self.headers, said.request),
+            inner: Inner {
+                endpoint: said.endpoint,
+                sender: self.sender.clone(),
+                body: said.request,
+            },
         })
     }
 }
@@ -187,7 +208,7 @@ impl Batch<'_> {
 async fn check(app: &App, inner: &Inner) -> Result<RequestHead, ApiError> {
     let Inner {
         endpoint,
-        headers,
+        sender: Sender { headers, .. },
         body,
     } = inner;
     let is_form = wish::is_form(headers);
@@ -234,7 +255,7 @@ fn job(app: &App, caller: Option<&str>, submission: Submission, wish: &RequestHe
         not_before: submission.not_before.map(|at| app.clock.translate(at)),
         expires_in: submission.expires_in,
         when_caller_leaves: WhenCallerLeaves::Finish,
-        headers: to_stored(&forwardable_headers(&inner.headers)),
+        headers: inner.sender.stored,
         body: inner.body,
         idempotency: submission.idempotency,
         retry_of: submission.retry_of,
@@ -245,7 +266,11 @@ fn job(app: &App, caller: Option<&str>, submission: Submission, wish: &RequestHe
 }
 
 async fn accept(app: &App, job: NewRequest) -> Result<Detached, ApiError> {
-    let made = app.scheduler.submit_detached(job).await;
+    accepted_or(app, app.scheduler.submit_detached(job).await)
+}
+
+/// Says why a request was not taken.
+fn accepted_or(app: &App, made: Result<Detached, SubmitError>) -> Result<Detached, ApiError> {
     made.map_err(|error| ApiError::refused(&error, |backlog| app.retry_after(backlog)))
 }
 

@@ -3,8 +3,8 @@
 use foreman_job::lifecycle::{Epoch, Event};
 use foreman_job::{Job, JobId, Timestamp};
 
-use super::answer;
 use super::journal::{self, Run};
+use super::{answer, line};
 use crate::sqlite::rows::{self, Change};
 use crate::sqlite::writer::Tx;
 use crate::{RunLog, Settlement, StoreError, Withdrawal, transition};
@@ -84,6 +84,5 @@ pub(super) fn write(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     rows::write(tx.conn, after, Change { now, claim: None })?;
-    tx.changed(before, after);
-    Ok(())
+    line::changed(tx, before, after)
 }

@@ -1,10 +1,10 @@
 //! Claims the next job: a few index probes, whatever the length of the queue.
 
-use foreman_job::Choice;
 use foreman_job::lifecycle::Event;
+use foreman_job::{Choice, Job, JobState};
 use rusqlite::{Connection, named_params};
 
-use super::{heads, journal};
+use super::{heads, journal, line};
 use crate::sqlite::rows::{self, Change};
 use crate::sqlite::writer::Tx;
 use crate::{ClaimRequest, Claimed, SlotTaken, StoreError, transition};
@@ -31,20 +31,31 @@ pub(in crate::sqlite) fn claim(
     if slot_is_taken(tx.conn, wish.slot)? {
         return Err(StoreError::Database(Box::new(SlotTaken(wish.slot))));
     }
+    line::look(tx)?;
     let Some(heads) = heads::heads(tx.conn, tx.depths(), wish)? else {
         return Ok(None);
     };
     match (wish.choose)(&heads) {
-        Some(choice) => take(tx, wish, choice).map(Some),
+        Some(choice) => take(tx, wish, choice),
         None => Ok(None),
     }
 }
 
-fn take(tx: &mut Tx<'_>, wish: &ClaimRequest, choice: Choice) -> Result<Taken, StoreError> {
+fn take(tx: &mut Tx<'_>, wish: &ClaimRequest, choice: Choice) -> Result<Option<Taken>, StoreError> {
+    let found = rows::found(tx.conn, choice.seq)?;
+    let waits = found.as_ref().is_some_and(|found| is_ready(&found.job));
+    if !waits && line::forget_first(tx, choice.seq)? {
+        // The line that it was in went on without it, since its row had not told which one.
+        tracing::error!(
+            job.seq = choice.seq,
+            "the queue names a job that does not wait: stored data was damaged"
+        );
+        return Ok(None);
+    }
     let rows::Found {
         job: before,
         damaged,
-    } = rows::found(tx.conn, choice.seq)?.ok_or(StoreError::NotFound)?;
+    } = found.ok_or(StoreError::NotFound)?;
     let now = tx.now(wish.now);
     let job = transition::apply(&before, &Event::Claim, now)?;
     let change = Change {
@@ -52,14 +63,22 @@ fn take(tx: &mut Tx<'_>, wish: &ClaimRequest, choice: Choice) -> Result<Taken, S
         claim: Some((wish.slot, choice.reason)),
     };
     rows::write(tx.conn, &job, change)?;
-    tx.changed(&before, &job);
+    if damaged.is_empty() {
+        line::changed(tx, &before, &job)?;
+    } else {
+        line::damaged(tx, &before, &job)?;
+    }
     let claimed = Claimed {
         job,
         reason: choice.reason,
         request: None,
         next_event: journal::end(tx.conn, before.seq)?.next(),
     };
-    Ok(Taken { claimed, damaged })
+    Ok(Some(Taken { claimed, damaged }))
+}
+
+fn is_ready(job: &Job) -> bool {
+    job.progress.state == JobState::Queued && job.progress.retry_at.is_none()
 }
 
 fn slot_is_taken(conn: &Connection, slot: u32) -> Result<bool, StoreError> {

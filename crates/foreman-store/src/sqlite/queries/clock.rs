@@ -1,9 +1,12 @@
 //! What the passing of time and the start of the program do to the queue.
 
+use std::sync::Arc;
+
 use foreman_job::Timestamp;
 use rusqlite::{Connection, named_params};
 
-use super::{change, journal};
+use super::{change, journal, line};
+use crate::depth::{Group, Move, Spot};
 use crate::sqlite::rows;
 use crate::sqlite::writer::Tx;
 use crate::{Due, Recovery, StoreError, transition};
@@ -16,7 +19,8 @@ WHERE state = 'queued' AND expires_at <= :now";
 pub(super) const PROMOTE: &str = "\
 UPDATE jobs
 SET retry_at = NULL
-WHERE state = 'queued' AND retry_at <= :now";
+WHERE state = 'queued' AND retry_at <= :now
+RETURNING model, runner, priority, caller, seq, created_at, expires_at";
 
 pub(super) const NEXT_RETRY: &str = "\
 SELECT min(retry_at)
@@ -47,11 +51,7 @@ pub(in crate::sqlite) fn due(tx: &mut Tx<'_>, now: Timestamp) -> Result<Due, Sto
         change::write(tx, &before, &after, now)?;
         due.expired.push(after);
     }
-    let promoted = tx
-        .conn
-        .prepare_cached(PROMOTE)?
-        .execute(named_params! {":now": now.as_millis()})?;
-    due.promoted = u64::try_from(promoted).unwrap_or(u64::MAX);
+    due.promoted = promote(tx, now)?;
     due.next = [NEXT_RETRY, NEXT_EXPIRY]
         .into_iter()
         .map(|sql| time(tx.conn, sql))
@@ -60,6 +60,33 @@ pub(in crate::sqlite) fn due(tx: &mut Tx<'_>, now: Timestamp) -> Result<Due, Sto
         .flatten()
         .min();
     Ok(due)
+}
+
+/// Makes jobs ready whose rest is over, and counts them.
+fn promote(tx: &mut Tx<'_>, now: Timestamp) -> Result<u64, StoreError> {
+    let mut lines: Vec<(Arc<Group>, u64, Spot)> = Vec::new();
+    {
+        let mut statement = tx.conn.prepare_cached(PROMOTE)?;
+        let mut found = statement.query(named_params! {":now": now.as_millis()})?;
+        while let Some(row) = found.next()? {
+            let (group, spot) = (line::group(row)?, line::spot(row, 4)?);
+            match lines.iter_mut().find(|(known, ..)| **known == group) {
+                Some((_, jobs, first)) => {
+                    *jobs = jobs.saturating_add(1);
+                    if spot.seq < first.seq {
+                        *first = spot;
+                    }
+                }
+                None => lines.push((Arc::new(group), 1, spot)),
+            }
+        }
+    }
+    let mut promoted: u64 = 0;
+    for (group, jobs, first) in lines {
+        promoted = promoted.saturating_add(jobs);
+        tx.queue_moved(Move::Woken(group, jobs, first));
+    }
+    Ok(promoted)
 }
 
 /// Settles what the last life left running.

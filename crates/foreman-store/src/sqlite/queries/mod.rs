@@ -8,52 +8,42 @@ mod clock;
 mod depth;
 mod heads;
 mod journal;
+mod line;
 mod list;
 mod note;
 mod packing;
 mod purge;
 mod read;
 
-pub(super) use accept::{accept, size as accept_size};
+pub(super) use accept::{accept, accept_all, size as accept_size};
 pub(super) use change::{append_events, cancel, settle, size as settle_size, start};
 pub(super) use claim::{Taken, claim};
 pub(super) use clock::{due, recover};
-pub(super) use depth::{depths, standing, standings};
+pub(super) use depth::{complete, depths};
 pub(super) use list::list;
-pub(super) use note::{note, save_note};
+pub(super) use note::{note, remove_note, save_note};
 pub(super) use purge::{delete, purge};
 pub(super) use read::{answer, counts, events, has_ready, oldest_queued, request, request_of};
 
 /// The statements whose cost must not depend on the length of the queue, with their indexes.
 #[cfg(test)]
-pub(super) fn probes() -> [(&'static str, &'static str, &'static str); 21] {
+pub(super) fn probes() -> [(&'static str, &'static str, &'static str); 18] {
     [
-        ("oldest", heads::OLDEST, "jobs_ready_oldest"),
-        ("class", heads::OF_CLASS, "jobs_ready_oldest (priority=?)"),
         (
-            "runner",
-            heads::OF_RUNNER,
-            "jobs_ready_runner (runner=? AND priority=?)",
+            "first of a line",
+            line::FIRST,
+            "jobs_line (runner=? AND priority=? AND caller=? AND model=?)",
         ),
         (
-            "runner and caller",
-            heads::OF_RUNNER_AND_CALLER,
-            "jobs_ready_runner_caller (runner=? AND priority=? AND caller=?)",
+            "newer",
+            depth::NEWER,
+            "COVERING INDEX jobs_line (runner=? AND priority=? AND caller=? AND model=? AND seq>?)",
         ),
+        ("ready", depth::READY, "COVERING INDEX jobs_line"),
         (
-            "class and caller",
-            heads::OF_CLASS_AND_CALLER,
-            "jobs_ready_caller (priority=? AND caller=?)",
-        ),
-        (
-            "next runner",
-            heads::NEXT_RUNNER,
-            "jobs_ready_runner_caller (runner>?)",
-        ),
-        (
-            "older",
-            depth::OLDER,
-            "COVERING INDEX jobs_ready_runner_caller (runner=? AND priority=?)",
+            "count of the ended",
+            read::ENDED,
+            "COVERING INDEX jobs_finished",
         ),
         (
             "page",
@@ -62,7 +52,7 @@ pub(super) fn probes() -> [(&'static str, &'static str, &'static str); 21] {
         ),
         ("floor", list::FLOOR, "(rowid<?)"),
         ("slot", claim::SLOT, "jobs_one_per_slot (slot=?)"),
-        ("has ready", read::HAS_READY, "jobs_ready_runner"),
+        ("has ready", read::HAS_READY, "jobs_line (runner=?)"),
         ("oldest queued", read::OLDEST_QUEUED, "jobs_waiting"),
         ("expired", clock::EXPIRED, "jobs_expiring (expires_at<?)"),
         ("promote", clock::PROMOTE, "jobs_due (retry_at<?)"),

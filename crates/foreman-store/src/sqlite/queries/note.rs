@@ -15,6 +15,10 @@ SELECT value
 FROM notes
 WHERE name = :name";
 
+const REMOVE: &str = "\
+DELETE FROM notes
+WHERE name = :name";
+
 /// Keeps a value.
 pub(in crate::sqlite) fn save_note(
     conn: &Connection,
@@ -33,4 +37,11 @@ pub(in crate::sqlite) fn note(conn: &Connection, name: &str) -> Result<Option<By
         .query_row(named_params! {":name": name}, |row| row.get(0))
         .optional()?;
     Ok(value.map(Bytes::from))
+}
+
+/// Forgets a value.
+pub(in crate::sqlite) fn remove_note(conn: &Connection, name: &str) -> Result<(), StoreError> {
+    conn.prepare_cached(REMOVE)?
+        .execute(named_params! {":name": name})?;
+    Ok(())
 }

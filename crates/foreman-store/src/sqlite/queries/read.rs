@@ -28,10 +28,16 @@ SELECT min(created_at)
 FROM jobs
 WHERE state = 'queued'";
 
-const COUNTS: &str = "\
-SELECT state, count(*)
+const RUNNING: &str = "\
+SELECT count(*)
 FROM jobs
-GROUP BY state";
+WHERE slot IS NOT NULL AND state = :state";
+
+/// Reads the index only.
+pub(super) const ENDED: &str = "\
+SELECT count(*)
+FROM jobs
+WHERE finished_at IS NOT NULL AND state = :state";
 
 /// Reads the request of a job.
 pub(in crate::sqlite) fn request(
@@ -122,17 +128,21 @@ pub(in crate::sqlite) fn oldest_queued(conn: &Connection) -> Result<Option<Times
     clock::time(conn, OLDEST_QUEUED)
 }
 
-/// Counts all jobs; done once, when the store is opened.
-pub(in crate::sqlite) fn counts(conn: &Connection) -> Result<QueueCounts, StoreError> {
+/// Counts all jobs, of which so many are queued; done once, when the store is opened.
+pub(in crate::sqlite) fn counts(conn: &Connection, queued: u64) -> Result<QueueCounts, StoreError> {
     let mut counts = QueueCounts::default();
-    let mut statement = conn.prepare(COUNTS)?;
-    let mut found = statement.query([])?;
-    while let Some(row) = found.next()? {
-        let state: String = row.get(0)?;
-        let state: JobState = state
-            .parse()
-            .map_err(|error| StoreError::Damaged(format!("state of a job: {error}")))?;
-        *counts.of_mut(state) = u64::try_from(row.get::<_, i64>(1)?).unwrap_or_default();
+    for state in JobState::ALL {
+        *counts.of_mut(state) = match state {
+            JobState::Queued => queued,
+            JobState::Loading | JobState::Working => count(conn, RUNNING, state)?,
+            JobState::Done | JobState::Failed | JobState::Cancelled => count(conn, ENDED, state)?,
+        };
     }
     Ok(counts)
+}
+
+fn count(conn: &Connection, sql: &str, state: JobState) -> Result<u64, StoreError> {
+    let params = named_params! {":state": state.as_str()};
+    let count: i64 = conn.query_row(sql, params, |row| row.get(0))?;
+    Ok(u64::try_from(count).unwrap_or_default())
 }

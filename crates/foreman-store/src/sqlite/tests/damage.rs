@@ -40,6 +40,74 @@ async fn a_damaged_file_is_noticed_after_an_unclean_stop_and_kept() {
     assert_eq!(fs::read(disk.path()).unwrap(), before);
 }
 
+/// Leaves a store as a crash would; damages what a start does not read.
+async fn crashed(disk: &OnDisk, is_damaged: bool) -> SqliteConfig {
+    let store = disk.open_store();
+    for number in 1..50 {
+        accept(&store, number).await;
+    }
+    drop(store);
+    let root = {
+        let conn = rusqlite::Connection::open(disk.path()).unwrap();
+        let root = "SELECT rootpage FROM sqlite_schema WHERE name = 'job_answers'";
+        let root: i64 = conn.query_row(root, [], |row| row.get(0)).unwrap();
+        root.try_into().unwrap()
+    };
+    if is_damaged {
+        damage(disk, root);
+    }
+    SqliteConfig {
+        check_first: 0,
+        ..disk.config()
+    }
+}
+
+#[tokio::test]
+async fn a_large_file_is_checked_while_it_serves_and_what_is_found_ends_all_writing() {
+    let disk = OnDisk::default();
+    let config = crashed(&disk, true).await;
+
+    let store = SqliteStore::open(&config).unwrap();
+    assert_eq!(store.counts().queued, 49);
+    store.checked().await;
+
+    let health = store.health().borrow().clone();
+    let StoreHealth::Failed { reason } = health else {
+        panic!("{health:?}");
+    };
+    assert!(reason.contains("is damaged"), "{reason}");
+    assert_failed(&store).await;
+    drop(store);
+    // The next one does not serve from it.
+    let refused = SqliteStore::open(&config).unwrap_err();
+    assert!(matches!(refused, OpenError::Damaged { .. }), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_large_file_that_is_whole_is_noted_as_checked() {
+    let disk = OnDisk::default();
+    let config = crashed(&disk, false).await;
+    let is_noted = || {
+        let conn = rusqlite::Connection::open(disk.path()).unwrap();
+        queries::note(&conn, UNCHECKED).unwrap().is_some()
+    };
+
+    let store = SqliteStore::open(&config).unwrap();
+    store.checked().await;
+    assert_eq!(*store.health().borrow(), StoreHealth::Ok);
+    assert!(!is_noted());
+    accept(&store, 50).await;
+    drop(store);
+
+    // After a crash in the middle of the check the next start waits for it.
+    let conn = rusqlite::Connection::open(disk.path()).unwrap();
+    queries::save_note(&conn, UNCHECKED, &[]).unwrap();
+    drop(conn);
+    let store = SqliteStore::open(&config).unwrap();
+    assert!(!is_noted());
+    store.close().await.unwrap();
+}
+
 #[tokio::test]
 async fn a_clean_stop_leaves_its_mark_for_one_start() {
     let disk = OnDisk::default();
@@ -191,6 +259,26 @@ async fn a_job_whose_row_was_damaged_while_it_ran_is_recovered_and_fails_alone()
 
         assert_eq!(recovered.jobs.len(), 1, "{change}");
         assert_first_is_unread(&store, change).await;
+    }
+}
+
+#[tokio::test]
+async fn a_job_that_left_with_a_damaged_row_stops_no_other_job() {
+    for (change, _) in DAMAGED_ROWS.iter().filter(|(_, column)| *column != "id") {
+        let disk = OnDisk::default();
+        let store = disk.open_store();
+        accept(&store, 1).await;
+        accept(&store, 2).await;
+        break_row(&disk, 1, change);
+        store.cancel(job(1, 10).id, wish().now).await.unwrap();
+
+        let mut claimed = store.claim(wish()).await.unwrap();
+        if claimed.is_none() {
+            // The queue has learned that the first one is not there.
+            claimed = store.claim(wish()).await.unwrap();
+        }
+
+        assert_eq!(claimed.unwrap().job.id, job(2, 10).id, "{change}");
     }
 }
 

@@ -1,11 +1,11 @@
 //! One transaction for a group of commands.
 
-use foreman_job::{Job, JobState, Timestamp};
+use foreman_job::{JobState, Timestamp};
 use rusqlite::Connection;
 
 use super::command::{Command, Ran};
 use super::intake::Room;
-use crate::depth::{Depths, Group, Move};
+use crate::depth::{Depths, Move};
 use crate::sqlite::error::{Class, class};
 use crate::{QueueCounts, StoreError};
 
@@ -77,7 +77,7 @@ impl<'c> Tx<'c> {
 
     /// Notes that a job came into the queue or left it.
     pub(in crate::sqlite) fn queue_moved(&mut self, change: Move) {
-        self.depths.apply(change.clone());
+        self.depths.apply(&change);
         self.moves.push(change);
     }
 
@@ -86,21 +86,15 @@ impl<'c> Tx<'c> {
         self.depths
     }
 
+    /// Returns it to note what was looked for.
+    pub(in crate::sqlite) const fn depths_mut(&mut self) -> &mut Depths {
+        self.depths
+    }
+
     /// Undoes what came and left after so many moves.
     fn undo_moves(&mut self, after: usize) {
         for change in self.moves.drain(after..).rev() {
-            self.depths.apply(change.undone());
-        }
-    }
-
-    /// Counts a change of a job.
-    pub(in crate::sqlite) fn changed(&mut self, before: &Job, after: &Job) {
-        let (from, to) = (before.progress.state, after.progress.state);
-        self.moved(Some(from), Some(to));
-        match (from == JobState::Queued, to == JobState::Queued) {
-            (true, false) => self.queue_moved(Move::Out(Group::of(before))),
-            (false, true) => self.queue_moved(Move::In(Group::of(after))),
-            (true, true) | (false, false) => {}
+            self.depths.undo(&change);
         }
     }
 

@@ -24,6 +24,12 @@ pub(in crate::sqlite) struct Load {
     pub(in crate::sqlite) bytes: u64,
 }
 
+/// Of a command that says nothing of its size, and whose caller is told what came of it.
+pub(in crate::sqlite) const DURABLE: Load = Load {
+    durability: Durability::Durable,
+    bytes: 0,
+};
+
 /// What a command did to the transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ran {

@@ -16,7 +16,7 @@ mod thread;
 
 pub(super) use batch::Tx;
 pub(super) use checkpoint::Checkpointer;
-pub(super) use command::{Durability, Load};
+pub(super) use command::{DURABLE, Durability, Load};
 pub(super) use intake::Intake;
 pub(super) use lane::WriteLane;
 pub(super) use sync::Syncer;

@@ -7,6 +7,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use foreman_job::{Job, Timestamp};
 use rusqlite::Connection;
 use tokio::sync::{Notify, oneshot, watch};
 use tokio::time::Instant;
@@ -17,7 +18,7 @@ use super::checkpoint::{self, Checkpointer};
 use super::command::{Command, Refusal};
 use super::intake::Intake;
 use super::sync::{Progress, Syncer};
-use crate::depth::Depths;
+use crate::depth::{Depths, Sketch};
 use crate::sqlite::files::{Identity, LockFile, Place};
 use crate::sqlite::{CLEAN_STOP, StoreStats, Synchronous, connection, queries};
 use crate::{Depth, QueueCounts, StoreError, StoreHealth};
@@ -118,8 +119,9 @@ impl Shared {
         lock(&self.depths).list()
     }
 
-    pub(in crate::sqlite) fn all_depths(&self) -> Depths {
-        lock(&self.depths).clone()
+    /// Says where jobs stand, as far as the counts say.
+    pub(in crate::sqlite) fn sketch(&self, jobs: &[Job], now: Timestamp) -> Sketch {
+        lock(&self.depths).sketch(jobs, now)
     }
 
     /// How far commits are durable.
@@ -141,10 +143,10 @@ impl Shared {
     }
 
     /// Notes what a commit did to the queue.
-    fn changed(&self, changes: Changes) {
+    fn changed(&self, changes: &Changes) {
         let arrived = changes.counts.queued > 0 && !changes.moves.is_empty();
         let mut depths = lock(&self.depths);
-        changes.moves.into_iter().for_each(|it| depths.apply(it));
+        changes.moves.iter().for_each(|it| depths.apply(it));
         *lock(&self.counts) = changes.counts;
         drop(depths);
         if arrived {
@@ -161,7 +163,7 @@ impl Shared {
     }
 
     /// Ends all writing until a restart; the first reason stays.
-    pub(super) fn fail(&self, reason: &str) {
+    pub(in crate::sqlite) fn fail(&self, reason: &str) {
         self.health.send_if_modified(|health| {
             if matches!(health, StoreHealth::Failed { .. }) {
                 return false;
@@ -285,7 +287,7 @@ impl Writer {
                 return Err(fault);
             }
         };
-        self.shared.changed(changes);
+        self.shared.changed(&changes);
         self.dirty = true;
         self.watch_log();
         Ok(Done {
