@@ -246,6 +246,13 @@ fn picks(criterion: &mut Criterion, runtime: &Runtime, store: &SqliteStore) {
 
 fn benches(criterion: &mut Criterion) {
     let runtime = Runtime::new().expect("runtime starts");
+    let (_other, short) = empty();
+    // What a transaction costs that finds nothing.
+    criterion.bench_function("pick from an empty queue", |bencher| {
+        transactions(bencher, &runtime, &short, async || {
+            look(&short, wish(drain())).await;
+        });
+    });
     let (_dir, store) = filled(&runtime);
     picks(criterion, &runtime, &store);
 
@@ -253,7 +260,6 @@ fn benches(criterion: &mut Criterion) {
     group
         .throughput(Throughput::Elements(TOGETHER))
         .sample_size(20);
-    let (_other, short) = empty();
     for (name, store) in [("to a short queue", &short), ("to a long queue", &store)] {
         group.bench_function(name, |bencher| {
             bencher.iter(|| runtime.block_on(submit(store)));
