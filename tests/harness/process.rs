@@ -12,7 +12,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::{Disk, Exchange, Reply, within};
+use crate::{Disk, Exchange, Reply, eventually, within};
 
 /// What the program writes as its log, line by line.
 #[derive(Debug, Clone)]
@@ -205,6 +205,19 @@ impl Foreman {
     /// Returns its health.
     pub async fn health(&self) -> Value {
         self.get("/healthz").await.json()
+    }
+
+    /// Waits until no job waits and none is at work.
+    ///
+    /// The counts are of one moment; which job runs is told a little after its claim.
+    pub async fn until_idle(&self) {
+        eventually("an empty queue", || async {
+            let health = self.health().await;
+            let count = |state| health.get("queue")?.get(state)?.as_u64();
+            let counts = ["queued", "loading", "working"].map(count);
+            counts == [Some(0); 3]
+        })
+        .await;
     }
 
     /// Sends a signal.

@@ -42,14 +42,6 @@ async fn steer(foreman: &Foreman, what: &str, body: &Value) -> Value {
     reply.json()
 }
 
-async fn until_empty(foreman: &Foreman) {
-    eventually("an empty queue", || async {
-        let health = foreman.health().await;
-        health["queue"]["queued"] == 0 && health["queue"]["running"].is_null()
-    })
-    .await;
-}
-
 async fn until_oldest(foreman: &Foreman, seconds: u64) {
     eventually("the oldest job to be of an age", || async {
         let age = &foreman.health().await["queue"]["oldest_age_seconds"];
@@ -100,7 +92,7 @@ async fn a_thousand_jobs_over_five_models_cost_five_loads() {
     submit(&foreman, None, jobs.collect()).await;
     let queue = steer(&foreman, "resume", &json!({})).await;
 
-    until_empty(&foreman).await;
+    foreman.until_idle().await;
 
     assert_eq!(stub.counts().loads, 5);
     let mut of_model: BTreeMap<String, Vec<usize>> = BTreeMap::new();
@@ -140,7 +132,7 @@ async fn past_the_age_bound_every_other_job_goes_before_the_stream_for_the_resid
     .await;
 
     gate.release();
-    until_empty(&foreman).await;
+    foreman.until_idle().await;
 
     let prompts = prompts(&stub);
     assert_eq!(prompts[..3], ["a0", "a1", "b0"]);
@@ -162,7 +154,7 @@ async fn a_caller_with_five_jobs_is_served_between_the_five_hundred_of_another()
     submit(&foreman, Some("token-of-few"), few.collect()).await;
 
     gate.release();
-    until_empty(&foreman).await;
+    foreman.until_idle().await;
 
     let prompts = prompts(&stub);
     assert_eq!(prompts.len(), 505);
@@ -206,7 +198,7 @@ async fn a_high_job_starts_next_a_low_one_last_and_a_token_caps_its_caller() {
     )
     .await;
     gate.release();
-    until_empty(&foreman).await;
+    foreman.until_idle().await;
 
     let prompts = prompts(&stub);
     assert_eq!(prompts[..4], ["first", "high", "other", "normal"]);
@@ -240,7 +232,7 @@ async fn a_pause_survives_kill_9() {
     let second = foreman().after(&first).target(&stub.url()).start().await;
     let queue = second.get(QUEUE).await.json();
     let resumed = steer(&second, "resume", &json!({})).await;
-    until_empty(&second).await;
+    second.until_idle().await;
 
     assert_eq!(queue["paused"], json!({"all": true, "models": [A]}));
     assert_eq!(
@@ -279,7 +271,7 @@ async fn the_queue_is_counted_by_model_class_and_caller() {
         assert_eq!(reply.status(), 400, "{body}: {}", reply.text());
     }
     gate.release();
-    until_empty(&foreman).await;
+    foreman.until_idle().await;
 }
 
 #[tokio::test]

@@ -38,11 +38,7 @@ async fn a_queue_that_was_killed_in_the_middle_is_finished_in_order_by_the_next_
     drop(waiting);
     gate.release();
     let second = foreman().after(&first).target(&stub.url()).start().await;
-    eventually("an empty queue", || async {
-        let queue = &second.health().await["queue"];
-        queue["queued"] == 0 && queue["running"].is_null()
-    })
-    .await;
+    second.until_idle().await;
 
     let record = stub.record();
     let mut order: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
@@ -93,11 +89,7 @@ async fn twenty_restarts_in_a_row_lose_nothing_and_blame_nobody() {
     let stormy = Books::of_dead(&stormy.database());
 
     let calm = foreman().after(&life).target(&stub.url()).start().await;
-    eventually("an empty queue", || async {
-        let queue = &calm.health().await["queue"];
-        queue["queued"] == 0 && queue["running"].is_null()
-    })
-    .await;
+    calm.until_idle().await;
 
     let books = Books::read(&calm.database());
     assert_eq!((stormy.faults, books.faults), (Vec::new(), Vec::new()));

@@ -71,11 +71,7 @@ async fn a_second_signal_puts_the_running_job_back_at_once() {
         .target(&stub.url())
         .start()
         .await;
-    eventually("an empty queue", || async {
-        let queue = &next.health().await["queue"];
-        queue["queued"] == 0 && queue["running"].is_null()
-    })
-    .await;
+    next.until_idle().await;
     assert_eq!(stub.record().on("/api/chat").count(), 2);
 }
 
@@ -131,11 +127,7 @@ async fn a_hundred_that_wait_are_told_and_run_after_the_restart() {
         .target(&stub.url())
         .start()
         .await;
-    eventually("an empty queue", || async {
-        let queue = &next.health().await["queue"];
-        queue["queued"] == 0 && queue["running"].is_null()
-    })
-    .await;
+    next.until_idle().await;
     let books = Books::read(&next.database());
     assert_eq!(books.rows.len(), 101);
     assert!(books.rows.iter().all(|row| row.state == "done"));
