@@ -58,6 +58,8 @@ async fn nobody_is_told_of_an_end_whose_flush_failed() {
     let gate = stub.hold(Hold::before_first_token());
     let waiting = Exchange::post_with(foreman.url(), "/api/chat", &[KEY], &chat(A, "hi")).await;
     gate.reached().await;
+    // What is read is durable, so the acceptance is.
+    foreman.get("/foreman/v1/jobs").await;
 
     disk.set_unsynced(true);
     gate.release();
