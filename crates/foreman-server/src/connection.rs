@@ -1,6 +1,6 @@
 //! Serves one connection of a caller.
 
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use hyper::server::conn::http1;
@@ -42,15 +42,18 @@ pub(crate) async fn serve(stream: TcpStream, arrival: Arrival, app: Arc<App>, sh
         wishes: Arc::clone(&wishes),
         place: place.kind,
     };
-    let connection = builder.serve_connection(io, service);
+    // On the heap: a future that is handed on has room for itself twice.
+    let connection = Box::pin(builder.serve_connection(io, service));
     let must_go = async {
         tokio::select! {
+            biased;
             () = shutdown.force.cancelled() => {}
             () = makes_room(&rest, &wishes) => {}
             () = rest.is_cut_off() => {}
         }
     };
     tokio::select! {
+        biased;
         ended = until_ended(connection, &shutdown) => match ended {
             Ok(()) => {}
             // Callers leave as they like: nobody must act.
@@ -65,11 +68,11 @@ pub(crate) async fn serve(stream: TcpStream, arrival: Arrival, app: Arc<App>, sh
 
 /// Serves it until it has ended; at the first stage of the shutdown it takes no more requests.
 async fn until_ended(
-    connection: http1::Connection<CallerIo, CallerService>,
+    mut connection: Pin<Box<http1::Connection<CallerIo, CallerService>>>,
     shutdown: &Shutdown,
 ) -> hyper::Result<()> {
-    let mut connection = pin!(connection);
     tokio::select! {
+        biased;
         ended = &mut connection => ended,
         () = shutdown.drain.cancelled() => {
             connection.as_mut().graceful_shutdown();
