@@ -238,9 +238,15 @@ fn elsewhere() -> ApiError {
     ApiError::new(Fault::NotAJob, message)
 }
 
-/// Says in the target's own words why it would refuse a request.
+/// Says in the target's own words why it would refuse a request. Where it would take the fault upon
+/// itself (an option of a wrong type), the submission is to blame all the same.
 fn refused(rejection: Rejection) -> ApiError {
-    ApiError::new(Fault::Refused(rejection.status), rejection.message)
+    let status = if rejection.status < 500 {
+        rejection.status
+    } else {
+        400
+    };
+    ApiError::new(Fault::Refused(status), rejection.message)
 }
 
 fn job(app: &App, caller: Option<&str>, submission: Submission, wish: &RequestHead) -> NewRequest {
