@@ -1,9 +1,8 @@
 //! Looks for damage after a stop that was not clean.
 
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
@@ -11,6 +10,7 @@ use tokio::sync::watch;
 
 use super::error::{Class, class};
 use super::files::Place;
+use super::own_thread::OwnThread;
 use super::writer::{DURABLE, Shared, WriteLane};
 use super::{UNCHECKED, connection, queries};
 
@@ -45,7 +45,7 @@ pub(super) fn at_once(conn: &Connection, size: u64) -> rusqlite::Result<Option<S
 pub(super) struct Checker {
     stop: Arc<AtomicBool>,
     ended: watch::Receiver<bool>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    thread: OwnThread,
 }
 
 impl Checker {
@@ -54,7 +54,7 @@ impl Checker {
         Self {
             stop: Arc::default(),
             ended: watch::Sender::new(true).subscribe(),
-            thread: Mutex::default(),
+            thread: OwnThread::default(),
         }
     }
 
@@ -72,16 +72,14 @@ impl Checker {
             stop: Arc::clone(&stop),
             writer: Arc::clone(writer),
         };
-        let thread = std::thread::Builder::new()
-            .name("foreman-check".to_owned())
-            .spawn(move || {
-                check.run();
-                ending.send_replace(true);
-            })?;
+        let thread = OwnThread::start("foreman-check", move || {
+            check.run();
+            ending.send_replace(true);
+        })?;
         Ok(Self {
             stop,
             ended,
-            thread: Mutex::new(Some(thread)),
+            thread,
         })
     }
 
@@ -102,16 +100,7 @@ impl Checker {
 impl Drop for Checker {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Release);
-        let thread = self
-            .thread
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        if let Some(thread) = thread
-            && thread.join().is_err()
-        {
-            tracing::error!("the check of the database has panicked");
-        }
+        self.thread.join();
     }
 }
 

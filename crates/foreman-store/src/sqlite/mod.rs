@@ -10,6 +10,7 @@ mod error;
 mod files;
 mod migrate;
 mod open;
+mod own_thread;
 mod queries;
 mod reader;
 mod recent;

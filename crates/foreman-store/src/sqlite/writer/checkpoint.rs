@@ -8,15 +8,13 @@
 
 use std::cell::Cell;
 use std::io;
-use std::sync::Mutex;
-use std::sync::PoisonError;
 use std::sync::mpsc::{self, Receiver, SyncSender};
-use std::thread::JoinHandle;
 
 use rusqlite::Connection;
 use rusqlite::hooks::Wal;
 
 use crate::sqlite::connection;
+use crate::sqlite::own_thread::OwnThread;
 
 /// Pages of the log that are worth moving: what SQLite takes, too.
 const PAGES: u32 = 1000;
@@ -34,7 +32,7 @@ thread_local! {
 pub(in crate::sqlite) struct Checkpointer {
     /// None once no more is to be done.
     sender: Option<SyncSender<()>>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    thread: OwnThread,
     /// With so many pages it is told the next time.
     due: u32,
 }
@@ -43,12 +41,10 @@ impl Checkpointer {
     /// Starts the thread with a connection of its own.
     pub(in crate::sqlite) fn start(conn: Connection) -> io::Result<Self> {
         let (sender, calls) = mpsc::sync_channel(1);
-        let thread = std::thread::Builder::new()
-            .name("foreman-log".to_owned())
-            .spawn(move || run(&conn, &calls))?;
+        let thread = OwnThread::start("foreman-log", move || run(&conn, &calls))?;
         Ok(Self {
             sender: Some(sender),
-            thread: Mutex::new(Some(thread)),
+            thread,
             due: PAGES,
         })
     }
@@ -81,16 +77,7 @@ impl Checkpointer {
     /// Waits for what is being done, and ends the thread.
     pub(super) fn finish(&mut self) {
         drop(self.sender.take());
-        let thread = self
-            .thread
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        if let Some(thread) = thread
-            && thread.join().is_err()
-        {
-            tracing::error!("the thread that moves the log has panicked");
-        }
+        self.thread.join();
     }
 }
 

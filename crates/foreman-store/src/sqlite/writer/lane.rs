@@ -2,16 +2,16 @@
 
 use std::fmt;
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Sender};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
 
 use tokio::sync::{Semaphore, oneshot};
 
 use super::Tx;
 use super::command::{Call, Load, Patient};
 use super::thread::{Message, Shared, Writer};
+use crate::sqlite::own_thread::OwnThread;
 use crate::{StoreError, UnknownCause};
 
 /// Commands that may wait at a time: some groups' worth; more callers wait for their turn.
@@ -26,7 +26,7 @@ pub(in crate::sqlite) struct WriteLane {
     sender: Option<Sender<Message>>,
     waiting: Arc<Semaphore>,
     shared: Arc<Shared>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    thread: OwnThread,
 }
 
 impl WriteLane {
@@ -34,14 +34,12 @@ impl WriteLane {
     pub(in crate::sqlite) fn start(writer: Writer) -> io::Result<Self> {
         let (sender, receiver) = mpsc::channel();
         let shared = writer.shared();
-        let thread = std::thread::Builder::new()
-            .name("foreman-store".to_owned())
-            .spawn(move || writer.run(&receiver))?;
+        let thread = OwnThread::start("foreman-store", move || writer.run(&receiver))?;
         Ok(Self {
             sender: Some(sender),
             waiting: Arc::new(Semaphore::new(WAITING)),
             shared,
-            thread: Mutex::new(Some(thread)),
+            thread,
         })
     }
 
@@ -142,16 +140,7 @@ impl WriteLane {
 impl Drop for WriteLane {
     fn drop(&mut self) {
         drop(self.sender.take());
-        let thread = self
-            .thread
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        if let Some(thread) = thread
-            && thread.join().is_err()
-        {
-            tracing::error!("the writer has panicked");
-        }
+        self.thread.join();
     }
 }
 

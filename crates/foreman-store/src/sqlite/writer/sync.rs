@@ -7,10 +7,9 @@
 
 use std::fs::File;
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
 
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -20,6 +19,7 @@ use super::thread::Shared;
 use crate::StoreError;
 use crate::sqlite::Synchronous;
 use crate::sqlite::files::Place;
+use crate::sqlite::own_thread::OwnThread;
 
 /// Commits that somebody is told about, numbered from 1 on in their order.
 #[derive(Debug)]
@@ -52,7 +52,7 @@ pub(super) struct Batch {
 pub(in crate::sqlite) struct Syncer {
     /// None once no more comes.
     sender: Option<Sender<Batch>>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    thread: OwnThread,
 }
 
 impl Progress {
@@ -109,12 +109,10 @@ impl Syncer {
         // The log may be new: without its name in the directory it would be lost with the power.
         File::open(place.dir())?.sync_all()?;
         let (sender, batches) = mpsc::channel();
-        let thread = std::thread::Builder::new()
-            .name("foreman-sync".to_owned())
-            .spawn(move || run(&log, &batches, &shared))?;
+        let thread = OwnThread::start("foreman-sync", move || run(&log, &batches, &shared))?;
         Ok(Self {
             sender: Some(sender),
-            thread: Mutex::new(Some(thread)),
+            thread,
         })
     }
 
@@ -129,16 +127,7 @@ impl Syncer {
     /// Waits until everything that was sent is answered; nothing is taken any more.
     pub(super) fn finish(&mut self) {
         drop(self.sender.take());
-        let thread = self
-            .thread
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        if let Some(thread) = thread
-            && thread.join().is_err()
-        {
-            tracing::error!("the thread that waits for the disk has panicked");
-        }
+        self.thread.join();
     }
 }
 
