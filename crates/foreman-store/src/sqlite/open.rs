@@ -9,7 +9,7 @@ use super::error::{Class, class};
 use super::files::{LockFile, Place};
 use super::migrate::{self, APPLICATION_ID, KNOWN_VERSION};
 use super::reader::ReadLane;
-use super::writer::{Checkpointer, Intake, LOG_BOUND, Shared, Syncer, Waiting, WriteLane, Writer};
+use super::writer::{Checkpointer, Disk, Intake, LOG_BOUND, Shared, Waiting, WriteLane, Writer};
 use super::{CLEAN_STOP, OpenError, SqliteConfig, UNCHECKED, connection, queries};
 
 /// The first version without a bug that can lose commits when the log starts anew.
@@ -77,11 +77,11 @@ pub(super) fn open(config: &SqliteConfig) -> Result<Opened, OpenError> {
         source: Box::new(source),
     })?;
     let shared = Arc::new(Shared::new(counts, depths.clone()));
-    let syncer = Syncer::start(&place, Arc::clone(&shared)).map_err(OpenError::Thread)?;
+    let disk = Disk::open(&place, Arc::clone(&shared)).map_err(OpenError::Thread)?;
     let second = connection::open_checkpointer(&place, config.busy).map_err(failed)?;
     let checkpointer = Checkpointer::start(second).map_err(OpenError::Thread)?;
     let writer = WriteLane::start(Writer {
-        syncer,
+        disk: Arc::new(disk),
         checkpointer,
         conn,
         intake,

@@ -3,7 +3,7 @@
 use tokio::time::Instant;
 
 use super::command::{Command, Durability};
-use super::sync::{self, Batch};
+use super::sync::Batch;
 use super::thread::Writer;
 use crate::sqlite::Synchronous;
 
@@ -52,11 +52,7 @@ impl Writer {
             group: size,
             since,
         };
-        if let Err(unsent) = self.syncer.send(batch) {
-            self.shared
-                .fail("the thread that waits for the disk is gone");
-            sync::refuse(unsent.commands);
-        }
+        self.disk.add(batch);
     }
 
     /// Answers those that wait no longer, and returns how many.
@@ -81,10 +77,7 @@ impl Writer {
             group: 0,
             since,
         };
-        if self.syncer.send(batch).is_err() {
-            self.shared
-                .fail("the thread that waits for the disk is gone");
-        }
+        self.disk.add(batch);
     }
 
     /// Tells whether a group has commands whose answer must survive a loss of power.

@@ -4,13 +4,13 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, Sender};
 
 use tokio::sync::{Semaphore, oneshot};
 
 use super::Tx;
-use super::command::{Call, Load, Patient};
-use super::thread::{Message, Shared, Writer};
+use super::command::{Call, Command, Load, Patient};
+use super::crew::Crew;
+use super::thread::{Shared, Writer};
 use crate::sqlite::own_thread::OwnThread;
 use crate::{StoreError, UnknownCause};
 
@@ -20,27 +20,29 @@ const WAITING: usize = 1024;
 /// Where the answer to a command arrives.
 type Receiving<T> = oneshot::Receiver<Result<T, StoreError>>;
 
-/// Sends commands to the thread that writes.
+/// Sends commands to the threads that write.
 pub(in crate::sqlite) struct WriteLane {
-    /// None once the lane is dropped.
-    sender: Option<Sender<Message>>,
+    threads: [OwnThread; 2],
+    crew: Arc<Crew>,
     waiting: Arc<Semaphore>,
     shared: Arc<Shared>,
-    thread: OwnThread,
 }
 
 impl WriteLane {
-    /// Starts the thread.
+    /// Starts the threads.
     pub(in crate::sqlite) fn start(writer: Writer) -> io::Result<Self> {
-        let (sender, receiver) = mpsc::channel();
         let shared = writer.shared();
-        let thread = OwnThread::start("foreman-store", move || writer.run(&receiver))?;
-        Ok(Self {
-            sender: Some(sender),
+        let mut lane = Self {
+            threads: Default::default(),
+            crew: Arc::new(Crew::new(writer)),
             waiting: Arc::new(Semaphore::new(WAITING)),
             shared,
-            thread,
-        })
+        };
+        for thread in &mut lane.threads {
+            let crew = Arc::clone(&lane.crew);
+            *thread = OwnThread::start("foreman-store", move || crew.work())?;
+        }
+        Ok(lane)
     }
 
     /// Has something done in a transaction; it may be run again when the transaction was undone.
@@ -50,7 +52,7 @@ impl WriteLane {
         F: FnMut(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
     {
         let (call, answer) = self.prepare(load, run).await?;
-        self.send(Message::Run(Box::new(call)))?;
+        self.send(Box::new(call))?;
         answer.await.unwrap_or_else(|_| Err(self.gone()))
     }
 
@@ -86,12 +88,13 @@ impl WriteLane {
         F: FnMut(&mut Tx<'_>) -> Result<Option<T>, StoreError> + Send + 'static,
     {
         let is_enough = Arc::new(AtomicBool::new(false));
-        let (call, mut answer) = self.prepare(load, run).await?;
+        let (mut call, mut answer) = self.prepare(load, run).await?;
+        call.outcome = Some(Ok(None));
         let enough_flag = Arc::clone(&is_enough);
-        self.send(Message::Run(Box::new(Patient {
+        self.send(Box::new(Patient {
             call,
             enough: enough_flag,
-        })))?;
+        }))?;
         tokio::select! {
             biased;
             found = &mut answer => return found.unwrap_or_else(|_| Err(self.gone())),
@@ -103,14 +106,14 @@ impl WriteLane {
         answer.await.unwrap_or_else(|_| Err(self.gone()))
     }
 
-    /// Writes out what was sent before, and ends the thread.
+    /// Writes out what was sent before, and ends the threads.
     pub(in crate::sqlite) async fn close(&self) -> Result<(), StoreError> {
         if self.waiting.is_closed() {
             return Err(StoreError::Closed);
         }
         self.waiting.close();
         let (reply, answer) = oneshot::channel();
-        self.send(Message::Close(reply))?;
+        self.crew.inbox.close(reply);
         answer.await.unwrap_or_else(|_| Err(self.gone()))
     }
 
@@ -118,11 +121,8 @@ impl WriteLane {
         &self.shared
     }
 
-    fn send(&self, message: Message) -> Result<(), StoreError> {
-        match &self.sender {
-            Some(sender) => sender.send(message).map_err(|_| self.gone()),
-            None => Err(StoreError::Closed),
-        }
+    fn send(&self, command: Box<dyn Command>) -> Result<(), StoreError> {
+        self.crew.inbox.send(command).map_err(|_| self.gone())
     }
 
     /// Says why there is no answer.
@@ -136,11 +136,11 @@ impl WriteLane {
     }
 }
 
-/// Lets the thread finish what it was sent, so that the database is free for the next owner.
+/// Lets the threads finish what they were sent, so that the database is free for the next owner.
 impl Drop for WriteLane {
     fn drop(&mut self) {
-        drop(self.sender.take());
-        self.thread.join();
+        self.crew.inbox.end();
+        self.threads.iter_mut().for_each(OwnThread::join);
     }
 }
 

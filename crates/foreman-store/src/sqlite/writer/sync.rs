@@ -1,15 +1,16 @@
-//! Makes commits durable beside the writer, which goes on with the next ones meanwhile.
+//! Makes commits durable beside the writing.
 //!
 //! A commit writes to the log of the database and does not wait for the disk. Who is told about it
-//! waits here: a second thread takes all commits that have come together, has the disk write the
-//! log out once, and answers them. So the writer is never slower than its statements, and however
-//! slow the disk is, what runs next need not wait for it.
+//! waits here: the thread that has committed lays the pen down, has the disk write the log out, and
+//! answers them, while another thread writes on. What is committed meanwhile is made durable
+//! together, by the thread that is at it. So writing is never slower than its statements, however
+//! slow the disk is, and what runs next need not wait for it.
 
+use std::fmt;
 use std::fs::File;
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -19,7 +20,6 @@ use super::thread::Shared;
 use crate::StoreError;
 use crate::sqlite::Synchronous;
 use crate::sqlite::files::Place;
-use crate::sqlite::own_thread::OwnThread;
 
 /// Commits that somebody is told about, numbered from 1 on in their order.
 #[derive(Debug)]
@@ -47,12 +47,23 @@ pub(super) struct Batch {
     pub(super) since: Instant,
 }
 
-/// The writer's end of the thread that waits for the disk; dropped, it waits for that to end.
+/// What waits for the disk, and the log that it waits for.
 #[derive(Debug)]
-pub(in crate::sqlite) struct Syncer {
-    /// None once no more comes.
-    sender: Option<Sender<Batch>>,
-    thread: OwnThread,
+pub(in crate::sqlite) struct Disk {
+    log: File,
+    shared: Arc<Shared>,
+    batches: Mutex<Batches>,
+    /// Rung when nobody is at it any more.
+    rested: Condvar,
+}
+
+#[derive(Default)]
+struct Batches {
+    waiting: Vec<Batch>,
+    /// Whether a thread is at it.
+    flushing: bool,
+    /// A disk that has failed once may say yes the next time, and have lost what was before.
+    failed: bool,
 }
 
 impl Progress {
@@ -102,61 +113,107 @@ impl Progress {
     }
 }
 
-impl Syncer {
-    /// Starts the thread. The log must be there, and stay the same file while the database is open.
-    pub(in crate::sqlite) fn start(place: &Place, shared: Arc<Shared>) -> io::Result<Self> {
+impl Disk {
+    /// Opens the log. It must be there, and stay the same file while the database is open.
+    pub(in crate::sqlite) fn open(place: &Place, shared: Arc<Shared>) -> io::Result<Self> {
         let log = File::open(place.wal())?;
         // The log may be new: without its name in the directory it would be lost with the power.
         File::open(place.dir())?.sync_all()?;
-        let (sender, batches) = mpsc::channel();
-        let thread = OwnThread::start("foreman-sync", move || run(&log, &batches, &shared))?;
-        Ok(Self {
-            sender: Some(sender),
-            thread,
-        })
+        Ok(Self::new(log, shared))
     }
 
-    /// Has a batch answered once it is durable.
-    pub(super) fn send(&self, batch: Batch) -> Result<(), Batch> {
-        match &self.sender {
-            Some(sender) => sender.send(batch).map_err(|unsent| unsent.0),
-            None => Err(batch),
+    fn new(log: File, shared: Arc<Shared>) -> Self {
+        Self {
+            log,
+            shared,
+            batches: Mutex::default(),
+            rested: Condvar::new(),
         }
     }
 
-    /// Waits until everything that was sent is answered; nothing is taken any more.
-    pub(super) fn finish(&mut self) {
-        drop(self.sender.take());
-        self.thread.join();
+    /// Adds what the next flush makes durable.
+    pub(super) fn add(&self, batch: Batch) {
+        self.lock().waiting.push(batch);
     }
-}
 
-impl Drop for Syncer {
-    fn drop(&mut self) {
-        self.finish();
+    /// Tells whether something waits and nobody is at it.
+    pub(super) fn is_due(&self) -> bool {
+        let batches = self.lock();
+        !batches.flushing && !batches.waiting.is_empty()
     }
-}
 
-/// Answers batches in their order until the writer has gone.
-fn run(log: &File, batches: &Receiver<Batch>, shared: &Shared) {
-    // Whoever waits learns of a panic here, too.
-    let _guard = FailAtEnd(shared);
-    let mut failed = false;
-    while let Ok(first) = batches.recv() {
-        let mut together = vec![first];
-        together.extend(batches.try_iter());
-        // A disk that has failed once may say yes the next time, and have lost what was before.
-        if !failed && let Err(error) = log.sync_data() {
-            shared.fail(&format!("the disk does not keep the log: {error}"));
+    /// Makes durable what waits, and what is added meanwhile, and answers it; unless another thread
+    /// is at it.
+    pub(super) fn flush(&self) {
+        {
+            let mut batches = self.lock();
+            if batches.flushing || batches.waiting.is_empty() {
+                return;
+            }
+            batches.flushing = true;
+        }
+        while let Some((together, failed)) = self.next() {
+            self.write_out(together, failed);
+        }
+    }
+
+    /// Waits until nothing waits any more.
+    pub(super) fn finish(&self) {
+        self.flush();
+        let batches = self.lock();
+        let rested = self.rested.wait_while(batches, |it| it.flushing);
+        drop(rested);
+    }
+
+    /// Drops what waits; for a thread that has died.
+    pub(super) fn abandon(&self) {
+        let mut batches = self.lock();
+        batches.flushing = false;
+        let dropped = std::mem::take(&mut batches.waiting);
+        drop(batches);
+        self.rested.notify_all();
+        drop(dropped);
+    }
+
+    /// Takes what has come together; none when nothing has.
+    fn next(&self) -> Option<(Vec<Batch>, bool)> {
+        let mut batches = self.lock();
+        if batches.waiting.is_empty() {
+            batches.flushing = false;
+            self.rested.notify_all();
+            return None;
+        }
+        Some((std::mem::take(&mut batches.waiting), batches.failed))
+    }
+
+    fn write_out(&self, together: Vec<Batch>, mut failed: bool) {
+        if !failed && let Err(error) = self.log.sync_data() {
+            self.shared
+                .fail(&format!("the disk does not keep the log: {error}"));
             failed = true;
+            self.lock().failed = true;
         }
         for batch in together {
             if failed {
                 refuse(batch.commands);
             } else {
-                answer(batch, shared);
+                answer(batch, &self.shared);
             }
         }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Batches> {
+        self.batches.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Batches {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Batches")
+            .field("waiting", &self.waiting.len())
+            .field("flushing", &self.flushing)
+            .field("failed", &self.failed)
+            .finish()
     }
 }
 
@@ -175,19 +232,10 @@ fn answer(batch: Batch, shared: &Shared) {
 }
 
 /// Nobody knows what of these is on the disk.
-pub(super) fn refuse(commands: Vec<Box<dyn Command>>) {
+fn refuse(commands: Vec<Box<dyn Command>>) {
     let why = Refusal::Unknown("the disk does not keep the log".to_owned());
     for command in commands {
         command.refuse(&why);
-    }
-}
-
-/// Fails what still waits when the thread ends.
-struct FailAtEnd<'a>(&'a Shared);
-
-impl Drop for FailAtEnd<'_> {
-    fn drop(&mut self) {
-        self.0.progress().fail();
     }
 }
 
@@ -227,13 +275,13 @@ mod tests {
 
     #[tokio::test]
     async fn what_the_disk_does_not_keep_is_never_answered_as_kept() {
-        let shared = Shared::new(
+        let shared = Arc::new(Shared::new(
             crate::QueueCounts::default(),
             crate::depth::Depths::default(),
-        );
+        ));
         // A device that cannot be written out.
         let broken = File::open("/dev/null").unwrap();
-        let (sender, batches) = mpsc::channel();
+        let disk = Disk::new(broken, Arc::clone(&shared));
         let mut answers = Vec::new();
         for number in 1..=2 {
             assert_eq!(shared.progress().begin(), number);
@@ -246,11 +294,11 @@ mod tests {
                 group: 1,
                 since: Instant::now(),
             };
-            assert!(sender.send(batch).is_ok());
+            disk.add(batch);
+            assert!(disk.is_due());
+            disk.flush();
+            assert!(!disk.is_due());
         }
-        drop(sender);
-
-        run(&broken, &batches, &shared);
 
         for answer in answers {
             assert!(matches!(answer.await.unwrap(), Some(Refusal::Unknown(_))));

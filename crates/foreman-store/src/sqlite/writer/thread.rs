@@ -1,15 +1,14 @@
-//! The thread that writes.
+//! What is written, and what everybody is told of it.
 
 use std::fmt;
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use foreman_job::{Job, Timestamp};
 use rusqlite::Connection;
-use tokio::sync::{Notify, oneshot, watch};
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use super::answer::Done;
@@ -17,17 +16,11 @@ use super::batch::{self, Changes, Fault, Tx};
 use super::checkpoint::{self, Checkpointer};
 use super::command::{Command, Refusal};
 use super::intake::Intake;
-use super::sync::{Progress, Syncer};
+use super::sync::{Disk, Progress};
 use crate::depth::{Depths, Sketch};
 use crate::sqlite::files::{Identity, LockFile, Place};
 use crate::sqlite::{CLEAN_STOP, StoreStats, Synchronous, connection, queries};
 use crate::{Depth, QueueCounts, StoreError, StoreHealth};
-
-/// Commands of one group: a commit is shared by many, and none waits long for the others.
-const GROUP: usize = 256;
-
-/// Bytes of one group, so that a large body delays no change of state by much.
-const GROUP_BYTES: u64 = 4 * 1024 * 1024;
 
 /// No healthy log is larger: what is read of it is written out, and then it starts anew.
 pub(in crate::sqlite) const LOG_BOUND: u64 = 64 * 1024 * 1024;
@@ -42,15 +35,6 @@ impl fmt::Debug for Waiting {
     }
 }
 
-/// Who asked to close, and waits for it.
-type Closing = oneshot::Sender<Result<(), StoreError>>;
-
-/// What the thread is sent.
-pub(super) enum Message {
-    Run(Box<dyn Command>),
-    Close(Closing),
-}
-
 /// How often a command was tried in a transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Round {
@@ -60,7 +44,7 @@ enum Round {
     Alone,
 }
 
-/// What the thread tells everybody.
+/// What the writer tells everybody.
 #[derive(Debug)]
 pub(in crate::sqlite) struct Shared {
     counts: Mutex<QueueCounts>,
@@ -77,8 +61,8 @@ pub(in crate::sqlite) struct Shared {
 /// The fields are dropped in this order: the lock goes last.
 #[derive(Debug)]
 pub(in crate::sqlite) struct Writer {
-    /// Waits for the disk; ends before the connection does.
-    pub(in crate::sqlite) syncer: Syncer,
+    /// Where those wait who must be told of nothing that the disk does not have.
+    pub(in crate::sqlite) disk: Arc<Disk>,
     /// Moves the log; ends before the connection does, too.
     pub(in crate::sqlite) checkpointer: Checkpointer,
     pub(in crate::sqlite) conn: Connection,
@@ -216,37 +200,23 @@ impl Writer {
         Arc::clone(&self.shared)
     }
 
-    /// Works until it is told to close, or nobody is left who could tell it anything.
-    pub(super) fn run(mut self, inbox: &Receiver<Message>) {
+    /// Prepares the connection for its work.
+    pub(super) fn begin(&self) {
         // Those who must wait for the disk do it elsewhere.
         if let Err(error) = connection::set_synchronous(&self.conn, Synchronous::Normal) {
             self.shared.fail(&error.to_string());
         }
         Checkpointer::watch(&self.conn);
-        loop {
-            let closing = match inbox.recv_timeout(self.idle) {
-                Ok(Message::Run(first)) => {
-                    let (group, closing) = gather(first, inbox);
-                    self.process(group, Round::First);
-                    self.checkpointer.look(&self.conn);
-                    closing
-                }
-                Ok(Message::Close(reply)) => Some(reply),
-                Err(RecvTimeoutError::Timeout) => {
-                    self.rest();
-                    None
-                }
-                // Dropped without a word, which is like a crash: the next owner will check.
-                Err(RecvTimeoutError::Disconnected) => return,
-            };
-            if let Some(reply) = closing {
-                let outcome = self.finish();
-                // The lock is free before the caller hears of it.
-                drop(self);
-                let _left = reply.send(outcome);
-                return;
-            }
+    }
+
+    /// Writes a group; who must be told of nothing that the disk does not have waits for it then.
+    pub(super) fn write(&mut self, group: Vec<Box<dyn Command>>) {
+        if self.depths.queued() == 0 && group.iter().all(|it| it.waits()) {
+            // There is nothing that they could find.
+            return self.waiting.0.extend(group);
         }
+        self.process(group, Round::First);
+        self.checkpointer.look(&self.conn);
     }
 
     /// Runs a group, and answers everybody in it.
@@ -352,7 +322,7 @@ impl Writer {
     }
 
     /// Uses a quiet moment.
-    fn rest(&mut self) {
+    pub(super) fn rest(&mut self) {
         self.watch_file();
         if self.shared.failure().is_some() {
             return;
@@ -365,8 +335,8 @@ impl Writer {
     }
 
     /// Leaves the database as a whole, with a mark that says so.
-    fn finish(&mut self) -> Result<(), StoreError> {
-        self.syncer.finish();
+    pub(super) fn finish(&mut self) -> Result<(), StoreError> {
+        self.disk.finish();
         self.checkpointer.finish();
         if let Some(reason) = self.shared.failure() {
             return Err(StoreError::Failed(reason));
@@ -379,26 +349,6 @@ impl Writer {
         }
         Ok(())
     }
-}
-
-/// Takes what is there, without waiting for more.
-fn gather(
-    first: Box<dyn Command>,
-    inbox: &Receiver<Message>,
-) -> (Vec<Box<dyn Command>>, Option<Closing>) {
-    let mut bytes = first.load().bytes;
-    let mut group = vec![first];
-    while group.len() < GROUP && bytes < GROUP_BYTES {
-        match inbox.try_recv() {
-            Ok(Message::Run(command)) => {
-                bytes = bytes.saturating_add(command.load().bytes);
-                group.push(command);
-            }
-            Ok(Message::Close(reply)) => return (group, Some(reply)),
-            Err(_) => break,
-        }
-    }
-    (group, None)
 }
 
 fn refuse(group: Vec<Box<dyn Command>>, why: &Refusal) {

@@ -1,0 +1,83 @@
+//! The two threads that write and wait for the disk in turns.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::inbox::{Closing, Inbox, Turn};
+use super::sync::Disk;
+use super::thread::{Shared, Writer};
+
+/// What the threads share.
+#[derive(Debug)]
+pub(super) struct Crew {
+    pub(super) inbox: Inbox,
+    /// Whoever has the pen uses it; none once the database is closed.
+    writer: Mutex<Option<Writer>>,
+    disk: Arc<Disk>,
+    shared: Arc<Shared>,
+    idle: Duration,
+}
+
+impl Crew {
+    pub(super) fn new(writer: Writer) -> Self {
+        writer.begin();
+        Self {
+            inbox: Inbox::default(),
+            disk: Arc::clone(&writer.disk),
+            shared: writer.shared(),
+            idle: writer.idle,
+            writer: Mutex::new(Some(writer)),
+        }
+    }
+
+    /// Works until it is told to close, or nobody is left who could tell it anything. That is like
+    /// a crash: the next owner will check.
+    pub(super) fn work(&self) {
+        let _guard = FailAtPanic(self);
+        while let Some(turn) = self.inbox.take(self.idle) {
+            match turn {
+                Turn::Write(group) => {
+                    if let Some(writer) = self.lock().as_mut() {
+                        writer.write(group);
+                    }
+                }
+                Turn::Rest => {
+                    if let Some(writer) = self.lock().as_mut() {
+                        writer.rest();
+                    }
+                }
+                Turn::Close(reply) => return self.close(reply),
+            }
+            self.inbox.lay_down(self.disk.is_due());
+            self.disk.flush();
+        }
+    }
+
+    fn close(&self, reply: Closing) {
+        let writer = self.lock().take();
+        let Some(mut writer) = writer else {
+            return;
+        };
+        let outcome = writer.finish();
+        // The lock is free before the caller hears of it.
+        drop(writer);
+        let _left = reply.send(outcome);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Writer>> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whoever waits learns of a panic.
+struct FailAtPanic<'a>(&'a Crew);
+
+impl Drop for FailAtPanic<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.shared.fail("a thread of the store has panicked");
+            self.0.inbox.abandon();
+            self.0.disk.abandon();
+        }
+    }
+}
