@@ -145,6 +145,7 @@ fn job(number: u64) -> NewJob {
 
 fn wish() -> ClaimRequest {
     ClaimRequest {
+        likely: None,
         slot: 0,
         resident: Vec::new(),
         paused: Vec::new(),

@@ -18,6 +18,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::classify;
+use crate::early::Early;
 use crate::headers::{from_stored, to_stored};
 use crate::live::LiveJob;
 use crate::spool::Opening;
@@ -100,16 +101,22 @@ impl Dispatch<'_> {
     /// # Cancel safety
     ///
     /// Dropping the future closes the connection to the target, which stops its work.
-    pub(crate) async fn run(&self) -> Attempt {
-        match self.exchange().await {
+    pub(crate) async fn run(&self, early: Option<Early>) -> Attempt {
+        match self.exchange(early).await {
             Ok(attempt) => attempt,
             Err(failure) => Attempt::failed(failure),
         }
     }
 
-    async fn exchange(&self) -> Result<Attempt, JobFailure> {
-        let request = self.request()?;
-        let response = self.client.forward(request).await;
+    async fn exchange(&self, early: Option<Early>) -> Result<Attempt, JobFailure> {
+        let begun = match early {
+            Some(early) => early.response().await,
+            None => None,
+        };
+        let response = match begun {
+            Some(response) => response,
+            None => self.client.forward(self.request()?).await,
+        };
         let TargetResponse {
             status,
             headers,
@@ -137,33 +144,18 @@ impl Dispatch<'_> {
     }
 
     fn request(&self) -> Result<TargetRequest, JobFailure> {
-        let Some(StoredRequest { headers, body }) = &self.claimed.request else {
+        let Some(request) = &self.claimed.request else {
             let message = "the stored request cannot be read any more; send it again";
             return Err(JobFailure::new(FailureKind::StorageRead, message));
         };
-        Ok(TargetRequest {
-            method: Method::POST,
-            path_and_query: self.claimed.job.endpoint.path().to_owned(),
-            headers: from_stored(headers),
-            body: TargetBody::Full(self.pinned(body)),
-            deadlines: self.deadlines,
-        })
-    }
-
-    /// Sets the worker's keep-alive, where the route knows one.
-    fn pinned(&self, body: &Bytes) -> Bytes {
-        match self.claimed.job.endpoint {
-            // A body that cannot be read any more is the target's to refuse.
-            Endpoint::Chat | Endpoint::Generate => self.head.map_or_else(
-                || body.clone(),
-                |head| with_keep_alive(body, head, self.keep_alive),
-            ),
-            Endpoint::V1ChatCompletions
-            | Endpoint::V1Completions
-            | Endpoint::V1Responses
-            | Endpoint::V1Messages
-            | Endpoint::V1AudioTranscriptions => body.clone(),
-        }
+        let endpoint = self.claimed.job.endpoint;
+        let (head, keep_alive) = (self.head, self.keep_alive);
+        Ok(target_request(
+            endpoint,
+            request,
+            (head, keep_alive),
+            self.deadlines,
+        ))
     }
 
     /// Reads an answer that is no success.
@@ -376,7 +368,42 @@ fn usage(reported: foreman_ollama::Usage) -> Usage {
 }
 
 /// Reads what scheduling needs from a stored request.
-pub(crate) fn head_of(claimed: &Claimed) -> Option<RequestHead> {
-    let request = claimed.request.as_ref()?;
-    scan(api_of(claimed.job.endpoint), &request.body).ok()
+pub(crate) fn head_of(endpoint: Endpoint, request: &StoredRequest) -> Option<RequestHead> {
+    scan(api_of(endpoint), &request.body).ok()
+}
+
+/// Makes what the target is sent of a stored request.
+pub(crate) fn target_request(
+    endpoint: Endpoint,
+    request: &StoredRequest,
+    pin: (Option<&RequestHead>, &KeepAlive),
+    deadlines: Deadlines,
+) -> TargetRequest {
+    TargetRequest {
+        method: Method::POST,
+        path_and_query: endpoint.path().to_owned(),
+        headers: from_stored(&request.headers),
+        body: TargetBody::Full(pinned(endpoint, &request.body, pin)),
+        deadlines,
+    }
+}
+
+/// Sets the worker's keep-alive, where the route knows one.
+fn pinned(
+    endpoint: Endpoint,
+    body: &Bytes,
+    (head, keep_alive): (Option<&RequestHead>, &KeepAlive),
+) -> Bytes {
+    match endpoint {
+        // A body that cannot be read any more is the target's to refuse.
+        Endpoint::Chat | Endpoint::Generate => head.map_or_else(
+            || body.clone(),
+            |head| with_keep_alive(body, head, keep_alive),
+        ),
+        Endpoint::V1ChatCompletions
+        | Endpoint::V1Completions
+        | Endpoint::V1Responses
+        | Endpoint::V1Messages
+        | Endpoint::V1AudioTranscriptions => body.clone(),
+    }
 }

@@ -4,15 +4,20 @@
 //! for as long as it would be made the same way, and a job that arrives is claimed in the step that
 //! accepts it.
 
+use std::future::pending;
 use std::pin::pin;
 use std::sync::Arc;
 
 use foreman_job::RunnerKey;
 use foreman_ollama::InventorySnapshot;
-use foreman_store::{ClaimRequest, Claimed, SlotTaken, StoreError};
+use foreman_store::{ClaimRequest, Claimed, Likely, SlotTaken, StoreError, StoreHealth};
+use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
+use crate::attempt::{head_of, target_request};
+use crate::early::{Early, Guess};
 use crate::order::Situation;
 use crate::worker::{POLL, Worker};
 
@@ -35,27 +40,45 @@ impl Worker {
     }
 
     /// Claims what the policy chooses among the jobs that wait.
-    pub(crate) async fn claim(&mut self) -> Result<Option<Claimed>, StoreError> {
+    pub(crate) async fn claim(&mut self) -> Result<Option<Next>, StoreError> {
         if self.shared.store.counts().queued == 0 || self.shared.pauses.is_all() {
             return Ok(None);
         }
         let snapshot = self.inventory.snapshot();
         let runners = self.residency.runners(self.client.as_ref(), &snapshot);
         let resident = runners.await.to_vec();
-        self.shared
-            .store
-            .claim(self.wish(resident, &snapshot))
-            .await
+        let (wish, mut likely) = self.wish(resident, &snapshot);
+        let mut early = None;
+        let mut claiming = pin!(self.shared.store.claim(wish));
+        let claim = loop {
+            tokio::select! {
+                biased;
+                claim = &mut claiming => break claim,
+                Some(job) = likely.recv() => early = self.early(job, None),
+                () = given_up(early.as_mut()) => early = None,
+            }
+        };
+        Ok(claim?.map(|claimed| Next::new(claimed, early)))
     }
 
-    fn wish(&self, resident: Vec<RunnerKey>, snapshot: &InventorySnapshot) -> ClaimRequest {
+    /// Makes the wish, and a place where the store names the job that it will claim.
+    fn wish(
+        &self,
+        resident: Vec<RunnerKey>,
+        snapshot: &InventorySnapshot,
+    ) -> (ClaimRequest, UnboundedReceiver<Likely>) {
         let situation = Situation {
             slot: SLOT,
             resident,
             paused: self.shared.pauses.weights(snapshot),
             now: self.shared.clock.now(),
         };
-        self.order.wish(situation, &self.shared, &self.metrics)
+        let (sender, likely) = mpsc::unbounded_channel();
+        let wish = ClaimRequest {
+            likely: Some(sender),
+            ..self.order.wish(situation, &self.shared, &self.metrics)
+        };
+        (wish, likely)
     }
 
     /// Claims the first job that arrives, while what is known of the target is fresh.
@@ -64,14 +87,23 @@ impl Worker {
         let Some((resident, fresh_until)) = fresh.filter(|_| !self.shared.pauses.is_all()) else {
             return Ok(Arrival::Unwaited);
         };
-        let wish = self.wish(resident.to_vec(), &self.inventory.snapshot());
+        let (wish, mut likely) = self.wish(resident.to_vec(), &self.inventory.snapshot());
         let shared = Arc::clone(&self.shared);
+        let mut guess = shared.guesses.wait();
+        let mut early: Option<Early> = None;
         let (enough, until) = oneshot::channel();
         let mut claiming = pin!(shared.store.claim_arrival(wish, until));
         let woken = loop {
             tokio::select! {
                 biased;
-                claim = &mut claiming => return Ok(Arrival::of(claim, Arrival::Unwaited)),
+                claim = &mut claiming => return Ok(Arrival::of(claim, early, Arrival::Unwaited)),
+                Ok(Guess { job, dropped }) = &mut guess, if !guess.is_terminated() => {
+                    early = self.early(job, Some(dropped));
+                }
+                Some(job) = likely.recv() => if !early.as_ref().is_some_and(|it| it.is_of(job.id)) {
+                    early = self.early(job, None);
+                },
+                () = given_up(early.as_mut()) => early = None,
                 // An end alone changes nothing for who waits.
                 ended = self.one_ended(), if !self.ending.is_empty() => if ended.is_err() {
                     break ended;
@@ -83,14 +115,40 @@ impl Worker {
         drop(enough);
         let claim = claiming.await;
         woken?;
-        Ok(Arrival::of(claim, Arrival::Woken))
+        Ok(Arrival::of(claim, early, Arrival::Woken))
+    }
+
+    /// Begins with a job that is about to be claimed, where its model is the one in use and new jobs
+    /// are taken.
+    fn early(&self, job: Likely, dropped: Option<CancellationToken>) -> Option<Early> {
+        let Likely {
+            id,
+            endpoint,
+            runner,
+            request,
+        } = job;
+        let is_in_use = self.residency.current() == Some(&runner)
+            && self.residency.has(&runner)
+            && !self.shared.pauses.covers(&runner);
+        let is_taken = *self.shared.store.health().borrow() == StoreHealth::Ok;
+        if !is_in_use || !is_taken {
+            return None;
+        }
+        let head = head_of(endpoint, &request);
+        let pin = (head.as_ref(), self.keep_alive_of(&runner));
+        let request = target_request(endpoint, &request, pin, self.deadlines());
+        Some(Early::begin(
+            (id, dropped),
+            Arc::clone(&self.client),
+            request,
+        ))
     }
 
     /// Does what is left to do when the queue is empty, and waits for a job.
     pub(crate) async fn idle(&mut self) -> Result<(), StoreError> {
         self.end_drain().await;
         match self.claim_arrival().await? {
-            Arrival::Claimed(claimed) => self.turn(*claimed).await,
+            Arrival::Claimed(next) => self.turn(*next).await,
             Arrival::Unwaited => self.pause(POLL).await,
             Arrival::Woken => Ok(()),
             Arrival::NotClaimed(error) => self.not_claimed(error).await,
@@ -98,10 +156,24 @@ impl Worker {
     }
 }
 
+/// The job to run next.
+pub(crate) struct Next {
+    pub(crate) claimed: Claimed,
+    /// Its exchange, if that has begun.
+    pub(crate) early: Option<Early>,
+}
+
+impl Next {
+    fn new(claimed: Claimed, early: Option<Early>) -> Self {
+        let early = early.filter(|early| early.is_of(claimed.job.id));
+        Self { claimed, early }
+    }
+}
+
 /// How a wait for a job ended.
 enum Arrival {
     /// With a job.
-    Claimed(Box<Claimed>),
+    Claimed(Box<Next>),
     /// With something else that may be to be done.
     Woken,
     /// At once: nobody waited.
@@ -111,11 +183,19 @@ enum Arrival {
 }
 
 impl Arrival {
-    fn of(claim: Result<Option<Claimed>, StoreError>, none: Self) -> Self {
+    fn of(claim: Result<Option<Claimed>, StoreError>, early: Option<Early>, none: Self) -> Self {
         match claim {
-            Ok(Some(claimed)) => Self::Claimed(Box::new(claimed)),
+            Ok(Some(claimed)) => Self::Claimed(Box::new(Next::new(claimed, early))),
             Ok(None) => none,
             Err(error) => Self::NotClaimed(error),
         }
+    }
+}
+
+/// Works on an exchange that has begun, until its job is known not to be accepted.
+async fn given_up(early: Option<&mut Early>) {
+    match early {
+        Some(early) => early.given_up().await,
+        None => pending().await,
     }
 }

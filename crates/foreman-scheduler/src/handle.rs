@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
+use crate::early::Guesses;
 use crate::keep_alive::Unloading;
 use crate::learned::Learned;
 use crate::live::LiveJobs;
@@ -112,6 +113,8 @@ pub(crate) struct Shared {
     pub(crate) transitions: broadcast::Sender<Arc<Transition>>,
     /// Wakes the worker: something may be ready.
     pub(crate) ready: Arc<Notify>,
+    /// Tells the worker what will probably come next.
+    pub(crate) guesses: Guesses,
     /// Wakes the timekeeper: something may be due earlier than it knows.
     pub(crate) due: Notify,
     /// Wakes the retention: a job has ended.
@@ -161,6 +164,7 @@ impl Shared {
             watchers: Arc::default(),
             transitions: broadcast::Sender::new(transition::BACKLOG),
             ready: parts.store.arrivals(),
+            guesses: Guesses::default(),
             due: Notify::new(),
             ended: Notify::new(),
             max_queue: config.max_queue,

@@ -49,6 +49,7 @@ mod breaker;
 mod claim;
 mod classify;
 mod config;
+mod early;
 mod embedder;
 mod estimate;
 mod follow;

@@ -71,6 +71,7 @@ impl Order {
             used: self.used(),
             now,
             choose: self.choose(now, Arc::clone(shared), metrics.clone()),
+            likely: None,
         }
     }
 

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
 use crate::attempt::{Attempt, Dispatch};
+use crate::early::Early;
 use crate::live::LiveJob;
 use crate::transition;
 use crate::worker::Worker;
@@ -21,7 +22,7 @@ const LOAD_POLL: Duration = Duration::from_millis(250);
 
 impl Worker {
     /// Runs an attempt to its end, whatever ends it.
-    pub(crate) async fn attempt(&self, run: Run<'_>) -> Attempt {
+    pub(crate) async fn attempt(&self, run: Run<'_>, early: Option<Early>) -> Attempt {
         let Run {
             claimed,
             live,
@@ -39,7 +40,7 @@ impl Worker {
             live,
             started: &started,
         };
-        let run = AssertUnwindSafe(dispatch.run()).catch_unwind();
+        let run = AssertUnwindSafe(dispatch.run(early)).catch_unwind();
         let watched = tokio::time::timeout(self.config.max_run, run);
         let noting = self.note_start(claimed, live, &started);
         let logging = self.keep_log(claimed, live);
@@ -60,7 +61,7 @@ impl Worker {
         }
     }
 
-    fn keep_alive_of(&self, runner: &RunnerKey) -> &KeepAlive {
+    pub(crate) fn keep_alive_of(&self, runner: &RunnerKey) -> &KeepAlive {
         if self.shared.pins(runner) {
             &KeepAlive::Forever
         } else {

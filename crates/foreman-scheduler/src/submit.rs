@@ -84,7 +84,11 @@ impl SchedulerHandle {
     pub(crate) async fn accept(&self, request: NewRequest) -> Result<Entered, SubmitError> {
         let (attachment, new) = self.enter(request)?;
         let job = new.to_job(0);
+        let entering = self.shared.guesses.enter(&new);
         let accepted = self.shared.store.accept(new).await;
+        if let Ok(Accepted::New { .. }) = accepted {
+            entering.accepted();
+        }
         self.entered(attachment, job, accepted)
     }
 

@@ -20,6 +20,8 @@ use tracing::{Instrument, debug, info, info_span, warn};
 use crate::SchedulerConfig;
 use crate::attempt::{Attempt, head_of};
 use crate::breaker::Breaker;
+use crate::claim::Next;
+use crate::early::Early;
 use crate::handle::Shared;
 use crate::keep_alive::KeepAlivePolicy;
 use crate::metrics::Metrics;
@@ -85,7 +87,7 @@ impl Worker {
                 continue;
             }
             match self.claim().await {
-                Ok(Some(claimed)) => self.turn(claimed).await?,
+                Ok(Some(next)) => self.turn(next).await?,
                 Ok(None) => self.idle().await?,
                 Err(error) => self.not_claimed(error).await?,
             }
@@ -94,7 +96,8 @@ impl Worker {
     }
 
     /// Runs and settles one job.
-    pub(crate) async fn turn(&mut self, claimed: Claimed) -> Result<(), StoreError> {
+    pub(crate) async fn turn(&mut self, next: Next) -> Result<(), StoreError> {
+        let Next { claimed, early } = next;
         let Claimed { job, reason, .. } = &claimed;
         let span = info_span!("job", job.id = %job.id, model = job.model);
         transition::publish(
@@ -103,7 +106,8 @@ impl Worker {
             foreman_job::JobState::Queued,
             reason.as_str(),
         );
-        let head = head_of(&claimed);
+        let request = claimed.request.as_ref();
+        let head = request.and_then(|request| head_of(job.endpoint, request));
         let live = self.shared.live.for_run(job);
         let swap = if self.residency.has(&job.runner) {
             Swap::None
@@ -122,8 +126,8 @@ impl Worker {
             head: head.as_ref(),
             swap,
         };
-        let began = Instant::now();
-        let attempt = self.attempt(run).instrument(span).await;
+        let began = early.as_ref().map_or_else(Instant::now, Early::began);
+        let attempt = self.attempt(run, early).instrument(span).await;
         let took = began.elapsed();
         self.learn(job, &attempt, swap, took);
         let suspicion = self.observe(&claimed, &attempt, swap, took);

@@ -113,6 +113,7 @@ fn job(number: u64) -> NewJob {
 /// A claim that takes nothing.
 fn look() -> ClaimRequest {
     ClaimRequest {
+        likely: None,
         slot: 0,
         resident: vec![RunnerKey::new("sha256:7", "")],
         paused: Vec::new(),

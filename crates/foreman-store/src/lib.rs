@@ -71,6 +71,7 @@
 //!                 reason: PickReason::Oldest,
 //!             })
 //!         }),
+//!         likely: None,
 //!     })
 //!     .await?
 //!     .ok_or("no job is ready")?;
@@ -119,6 +120,6 @@ pub use sqlite::{
 pub use store::QueueStore;
 pub use types::{
     Accepted, AnswerHead, Answered, ByCaller, Choose, ClaimRequest, Claimed, Due, Headers,
-    IdempotencyKey, JobList, NewJob, Outcome, Purge, Purged, QueueCounts, Recovery, Settlement,
-    Standing, Standings, StoreHealth, StoredAnswer, StoredRequest, Used, Withdrawal,
+    IdempotencyKey, JobList, Likely, NewJob, Outcome, Purge, Purged, QueueCounts, Recovery,
+    Settlement, Standing, Standings, StoreHealth, StoredAnswer, StoredRequest, Used, Withdrawal,
 };

@@ -10,6 +10,7 @@ use foreman_job::{
     Choice, Endpoint, HeadJob, Job, JobFailure, JobId, JobState, PickReason, Priority, QueueHeads,
     RunnerKey, Timestamp, Usage,
 };
+use tokio::sync::mpsc::UnboundedSender;
 
 use crate::{Depth, RunLog, StoreError};
 
@@ -106,6 +107,24 @@ pub struct ClaimRequest {
     pub now: Timestamp,
     /// The policy.
     pub choose: Choose,
+    /// Told which job is about to be claimed, so that whoever asked can prepare to run it.
+    pub likely: Option<UnboundedSender<Likely>>,
+}
+
+/// A job that is about to be claimed for the first time.
+///
+/// It is told within the transaction, which may still be undone: then another job is claimed, or
+/// none. Before the claim is answered nobody may be told anything that comes of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Likely {
+    /// Its id.
+    pub id: JobId,
+    /// The route it came in by.
+    pub endpoint: Endpoint,
+    /// The runner it needs.
+    pub runner: RunnerKey,
+    /// What to send.
+    pub request: StoredRequest,
 }
 
 impl ClaimRequest {

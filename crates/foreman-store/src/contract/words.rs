@@ -101,6 +101,7 @@ pub(super) const fn choice(head: &HeadJob, reason: PickReason) -> Choice {
 /// A wish to claim the oldest.
 pub(super) fn wish(now: i64) -> ClaimRequest {
     ClaimRequest {
+        likely: None,
         slot: SLOT,
         resident: Vec::new(),
         paused: Vec::new(),

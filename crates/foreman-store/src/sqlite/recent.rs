@@ -52,6 +52,11 @@ impl Recent {
         self.lock().put(seq, kept, self.room);
     }
 
+    /// Returns a copy of the request of a job, if it is here.
+    pub(super) fn get(&self, seq: i64) -> Option<StoredRequest> {
+        self.lock().requests.get(&seq).cloned()
+    }
+
     /// Takes the request of a job out, if it is here.
     pub(super) fn take(&self, seq: i64) -> Option<StoredRequest> {
         self.lock().take(seq)

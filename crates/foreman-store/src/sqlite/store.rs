@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use foreman_job::lifecycle::Epoch;
+use foreman_job::lifecycle::{Epoch, Progress};
 use foreman_job::{Job, JobId, RunnerKey, Timestamp};
 use rusqlite::Connection;
 use tokio::sync::{Notify, oneshot, watch};
@@ -17,13 +17,14 @@ use super::open::{self, Opened};
 use super::queries::Taken;
 use super::reader::ReadLane;
 use super::recent::Recent;
-use super::writer::{DURABLE, Durability, Load, WriteLane};
+use super::writer::{DURABLE, Durability, Load, Tx, WriteLane};
 use super::{OpenError, SqliteConfig, StoreStats, queries, rows};
 use crate::log::Span;
 use crate::{
-    Accepted, ClaimRequest, Claimed, Deletion, Depth, Due, JobFilter, JobList, LogPage, NewJob,
-    Outcome, Purge, Purged, QueueCounts, QueueStore, Recovery, RunLog, Settlement, Standing,
-    Standings, StoreError, StoreHealth, StoredAnswer, StoredRequest, UnknownCause, Withdrawal,
+    Accepted, ClaimRequest, Claimed, Deletion, Depth, Due, JobFilter, JobList, Likely, LogPage,
+    NewJob, Outcome, Purge, Purged, QueueCounts, QueueStore, Recovery, RunLog, Settlement,
+    Standing, Standings, StoreError, StoreHealth, StoredAnswer, StoredRequest, UnknownCause,
+    Withdrawal,
 };
 
 const ORDERED: Load = Load {
@@ -208,9 +209,10 @@ impl QueueStore for SqliteStore {
     }
 
     async fn claim(&self, request: ClaimRequest) -> Result<Option<Claimed>, StoreError> {
+        let recent = self.recent.clone();
         let claim = self
             .writer
-            .call(ORDERED, move |tx| queries::claim(tx, &request));
+            .call(ORDERED, move |tx| claim(tx, &request, &recent));
         self.taken(claim.await?).await
     }
 
@@ -219,9 +221,10 @@ impl QueueStore for SqliteStore {
         request: ClaimRequest,
         enough: oneshot::Receiver<()>,
     ) -> Result<Option<Claimed>, StoreError> {
+        let recent = self.recent.clone();
         let claim = self
             .writer
-            .call_until(ORDERED, enough, move |tx| queries::claim(tx, &request));
+            .call_until(ORDERED, enough, move |tx| claim(tx, &request, &recent));
         self.taken(claim.await?).await
     }
 
@@ -382,6 +385,35 @@ impl QueueStore for SqliteStore {
         self.reader.close();
         self.writer.close().await
     }
+}
+
+/// Claims a job; who asked is told of it before, if it runs for the first time and its request is at
+/// hand.
+fn claim(
+    tx: &mut Tx<'_>,
+    wish: &ClaimRequest,
+    recent: &Recent,
+) -> Result<Option<Taken>, StoreError> {
+    queries::claim(tx, wish, |job| {
+        let Some(likely) = wish.likely.as_ref().filter(|_| is_new(job)) else {
+            return;
+        };
+        if let Some(request) = recent.get(job.seq) {
+            let told = Likely {
+                id: job.id,
+                endpoint: job.endpoint,
+                runner: job.runner.clone(),
+                request,
+            };
+            // Whoever asked may have left.
+            let _heard = likely.send(told);
+        }
+    })
+}
+
+/// Tells whether a job has never been claimed.
+fn is_new(job: &Job) -> bool {
+    job.progress.epoch == Progress::accepted().epoch
 }
 
 /// Splits many jobs so that each part is a command that delays others by little.

@@ -237,6 +237,7 @@ impl Pair {
 
     pub(crate) fn wish(&self, slot: u32, resident: &[u8], paused: Option<u8>) -> ClaimRequest {
         ClaimRequest {
+            likely: None,
             slot,
             resident: resident.iter().map(|model| runner(*model)).collect(),
             paused: paused.iter().map(|model| format!("m{model}")).collect(),

@@ -24,9 +24,12 @@ pub(in crate::sqlite) struct Taken {
 ///
 /// A body may be large, and the disk may not give it back: that would undo the whole transaction,
 /// and so every claim.
+///
+/// Somebody may be told of the job before it is claimed.
 pub(in crate::sqlite) fn claim(
     tx: &mut Tx<'_>,
     wish: &ClaimRequest,
+    tell: impl Fn(&Job),
 ) -> Result<Option<Taken>, StoreError> {
     if slot_is_taken(tx.conn, wish.slot)? {
         return Err(StoreError::Database(Box::new(SlotTaken(wish.slot))));
@@ -36,12 +39,16 @@ pub(in crate::sqlite) fn claim(
         return Ok(None);
     };
     match (wish.choose)(&heads) {
-        Some(choice) => take(tx, wish, choice),
+        Some(choice) => take(tx, (wish, choice), tell),
         None => Ok(None),
     }
 }
 
-fn take(tx: &mut Tx<'_>, wish: &ClaimRequest, choice: Choice) -> Result<Option<Taken>, StoreError> {
+fn take(
+    tx: &mut Tx<'_>,
+    (wish, choice): (&ClaimRequest, Choice),
+    tell: impl Fn(&Job),
+) -> Result<Option<Taken>, StoreError> {
     let found = rows::found(tx.conn, choice.seq)?;
     let waits = found.as_ref().is_some_and(|found| is_ready(&found.job));
     if !waits && line::forget_first(tx, choice.seq)? {
@@ -56,6 +63,9 @@ fn take(tx: &mut Tx<'_>, wish: &ClaimRequest, choice: Choice) -> Result<Option<T
         job: before,
         damaged,
     } = found.ok_or(StoreError::NotFound)?;
+    if damaged.is_empty() {
+        tell(&before);
+    }
     let now = tx.now(wish.now);
     let job = transition::apply(&before, &Event::Claim, now)?;
     let change = Change {

@@ -127,6 +127,7 @@ fn job(number: u64, body: usize) -> NewJob {
 
 fn wish() -> ClaimRequest {
     ClaimRequest {
+        likely: None,
         slot: 0,
         resident: Vec::new(),
         paused: Vec::new(),

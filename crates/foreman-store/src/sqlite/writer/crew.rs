@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::command::Command;
 use super::inbox::{Closing, Inbox, Turn};
 use super::sync::Disk;
 use super::thread::{Shared, Writer};
@@ -34,23 +35,50 @@ impl Crew {
     /// a crash: the next owner will check.
     pub(super) fn work(&self) {
         let _guard = FailAtPanic(self);
-        while let Some(turn) = self.inbox.take(self.idle) {
-            match turn {
-                Turn::Write(group) => {
-                    if let Some(writer) = self.lock().as_mut() {
-                        writer.write(group);
-                    }
-                }
-                Turn::Rest => {
-                    if let Some(writer) = self.lock().as_mut() {
-                        writer.rest();
-                    }
-                }
+        loop {
+            // What has come meanwhile is made durable together with what waits for the disk.
+            let turn = match self.inbox.try_take() {
+                Some(turn) => turn,
+                None if self.flush() => continue,
+                None => match self.inbox.take(self.idle) {
+                    Some(turn) => turn,
+                    None => return,
+                },
+            };
+            let jobs_wait = match turn {
+                Turn::Write(group) => self.write(group),
+                Turn::Rest => self.rest(),
                 Turn::Close(reply) => return self.close(reply),
-            }
-            self.inbox.lay_down(self.disk.is_due());
-            self.disk.flush();
+            };
+            self.inbox.lay_down(jobs_wait);
+            self.flush();
         }
+    }
+
+    /// Writes a group; tells whether jobs wait afterwards.
+    fn write(&self, group: Vec<Box<dyn Command>>) -> bool {
+        self.lock().as_mut().is_some_and(|writer| {
+            writer.write(group);
+            writer.jobs_wait()
+        })
+    }
+
+    fn rest(&self) -> bool {
+        self.lock().as_mut().is_some_and(|writer| {
+            writer.rest();
+            writer.jobs_wait()
+        })
+    }
+
+    /// Makes durable what waits for it; tells whether something did that nobody else was at.
+    fn flush(&self) -> bool {
+        if !self.disk.begin() {
+            return false;
+        }
+        self.inbox.leave();
+        self.disk.flush();
+        self.inbox.come_back();
+        true
     }
 
     fn close(&self, reply: Closing) {

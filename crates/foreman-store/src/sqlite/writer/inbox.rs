@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use super::command::Command;
+use super::command::{Command, Durability};
 use crate::StoreError;
 
 /// Commands of one group: a commit is shared by many, and none waits long for the others.
@@ -45,6 +45,12 @@ struct State {
     closing: Option<Closing>,
     /// Whether a thread has the pen.
     writing: bool,
+    /// Whether jobs waited in the queue after the last group.
+    jobs_wait: bool,
+    /// Whether what need not be written now waits for the disk: it could not be answered before.
+    patient: bool,
+    /// Whether something that came must be written now.
+    urgent: bool,
     /// Whether nothing more is taken.
     ended: bool,
 }
@@ -56,8 +62,9 @@ impl Inbox {
         if state.ended {
             return Err(command);
         }
+        state.urgent |= is_urgent(command.as_ref());
         state.commands.push(command);
-        self.rang(state);
+        self.ring(state);
         Ok(())
     }
 
@@ -67,7 +74,7 @@ impl Inbox {
         if !state.ended {
             state.ended = true;
             state.closing = Some(closing);
-            self.rang(state);
+            self.ring(state);
         }
     }
 
@@ -87,15 +94,17 @@ impl Inbox {
         drop(dropped);
     }
 
+    /// Takes the pen, if there is something to write now.
+    pub(super) fn try_take(&self) -> Option<Turn> {
+        self.lock().take()
+    }
+
     /// Waits for something to do, and takes the pen; none when there will be nothing more.
     pub(super) fn take(&self, patience: Duration) -> Option<Turn> {
         let mut state = self.lock();
         loop {
-            if !state.writing {
-                if let Some(turn) = state.next() {
-                    state.writing = true;
-                    return Some(turn);
-                }
+            if let Some(turn) = state.take() {
+                return Some(turn);
             }
             if state.ended && state.is_empty() {
                 return None;
@@ -110,21 +119,33 @@ impl Inbox {
         }
     }
 
-    /// Lays the pen down. Where the thread does something else now, another one is called for what
-    /// has come meanwhile.
-    pub(super) fn lay_down(&self, is_leaving: bool) {
+    /// Lays the pen down; notes whether jobs wait in the queue.
+    pub(super) fn lay_down(&self, jobs_wait: bool) {
         let mut state = self.lock();
         state.writing = false;
-        if is_leaving && !state.is_empty() {
-            self.rang(state);
+        state.jobs_wait = jobs_wait;
+    }
+
+    /// Leaves the pen to the other thread, to wait for the disk. While jobs wait, what need not be
+    /// written meanwhile waits as well: fewer commits do for more callers.
+    pub(super) fn leave(&self) {
+        let mut state = self.lock();
+        state.patient = state.jobs_wait;
+        if !state.is_empty() {
+            self.ring(state);
         }
     }
 
+    /// Has everything written again as it comes.
+    pub(super) fn come_back(&self) {
+        self.lock().patient = false;
+    }
+
     /// Calls a thread, if none will look by itself.
-    fn rang(&self, state: MutexGuard<'_, State>) {
-        let writing = state.writing;
+    fn ring(&self, state: MutexGuard<'_, State>) {
+        let is_due = !state.writing && state.is_due();
         drop(state);
-        if !writing {
+        if is_due {
             self.changed.notify_one();
         }
     }
@@ -139,6 +160,21 @@ impl State {
         self.commands.is_empty() && self.closing.is_none()
     }
 
+    /// Tells whether what came is to be written now.
+    fn is_due(&self) -> bool {
+        let can_wait = self.patient && !self.urgent && self.closing.is_none();
+        !can_wait || self.commands.len() >= GROUP || self.ended
+    }
+
+    fn take(&mut self) -> Option<Turn> {
+        if self.writing || !self.is_due() {
+            return None;
+        }
+        let turn = self.next()?;
+        self.writing = true;
+        Some(turn)
+    }
+
     fn next(&mut self) -> Option<Turn> {
         if self.commands.is_empty() {
             return self.closing.take().map(Turn::Close);
@@ -151,6 +187,7 @@ impl State {
         });
         let count = fits.count();
         let rest = self.commands.split_off(count);
+        self.urgent = rest.iter().any(|command| is_urgent(command.as_ref()));
         Some(Turn::Write(std::mem::replace(&mut self.commands, rest)))
     }
 }
@@ -163,4 +200,9 @@ impl fmt::Debug for State {
             .field("ended", &self.ended)
             .finish_non_exhaustive()
     }
+}
+
+/// Who is answered at the commit waits for nothing else.
+fn is_urgent(command: &dyn Command) -> bool {
+    command.load().durability == Durability::Ordered
 }

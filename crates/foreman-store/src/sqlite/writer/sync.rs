@@ -136,33 +136,38 @@ impl Disk {
         self.lock().waiting.push(batch);
     }
 
-    /// Tells whether something waits and nobody is at it.
-    pub(super) fn is_due(&self) -> bool {
-        let batches = self.lock();
-        !batches.flushing && !batches.waiting.is_empty()
+    /// Takes it on to make durable what waits; not where nothing does, or another thread is at it.
+    pub(super) fn begin(&self) -> bool {
+        let mut batches = self.lock();
+        if batches.flushing || batches.waiting.is_empty() {
+            return false;
+        }
+        batches.flushing = true;
+        true
     }
 
-    /// Makes durable what waits, and what is added meanwhile, and answers it; unless another thread
-    /// is at it.
+    /// Makes durable what waits now, and answers it; after a [`begin`](Self::begin).
     pub(super) fn flush(&self) {
-        {
+        let (together, failed) = {
             let mut batches = self.lock();
-            if batches.flushing || batches.waiting.is_empty() {
-                return;
-            }
-            batches.flushing = true;
-        }
-        while let Some((together, failed)) = self.next() {
-            self.write_out(together, failed);
-        }
+            (std::mem::take(&mut batches.waiting), batches.failed)
+        };
+        self.write_out(together, failed);
+        self.lock().flushing = false;
+        self.rested.notify_all();
     }
 
     /// Waits until nothing waits any more.
     pub(super) fn finish(&self) {
-        self.flush();
-        let batches = self.lock();
-        let rested = self.rested.wait_while(batches, |it| it.flushing);
-        drop(rested);
+        loop {
+            let batches = self.lock();
+            let rested = self.rested.wait_while(batches, |it| it.flushing);
+            drop(rested);
+            if !self.begin() {
+                return;
+            }
+            self.flush();
+        }
     }
 
     /// Drops what waits; for a thread that has died.
@@ -173,17 +178,6 @@ impl Disk {
         drop(batches);
         self.rested.notify_all();
         drop(dropped);
-    }
-
-    /// Takes what has come together; none when nothing has.
-    fn next(&self) -> Option<(Vec<Batch>, bool)> {
-        let mut batches = self.lock();
-        if batches.waiting.is_empty() {
-            batches.flushing = false;
-            self.rested.notify_all();
-            return None;
-        }
-        Some((std::mem::take(&mut batches.waiting), batches.failed))
     }
 
     fn write_out(&self, together: Vec<Batch>, mut failed: bool) {
@@ -295,9 +289,9 @@ mod tests {
                 since: Instant::now(),
             };
             disk.add(batch);
-            assert!(disk.is_due());
+            assert!(disk.begin());
             disk.flush();
-            assert!(!disk.is_due());
+            assert!(!disk.begin());
         }
 
         for answer in answers {

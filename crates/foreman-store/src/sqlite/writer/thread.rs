@@ -321,6 +321,11 @@ impl Writer {
         }
     }
 
+    /// Tells whether jobs wait in the queue.
+    pub(super) fn jobs_wait(&self) -> bool {
+        self.depths.queued() > 0
+    }
+
     /// Uses a quiet moment.
     pub(super) fn rest(&mut self) {
         self.watch_file();

@@ -1,0 +1,185 @@
+//! An exchange that begins while its job is still being accepted or claimed.
+//!
+//! When the worker waits and a request comes, that is the next job, as far as anybody can tell; and
+//! when the store has found the job to claim, it still has to write that down. So the job is sent
+//! to the target at once, and the store does its work beside the target's in place of before it.
+//! Nothing else happens early: nobody is shown anything of the answer before the acceptance is
+//! durable and the job is claimed. If it is not accepted, or another job is claimed, the exchange
+//! is dropped, which stops the target's work.
+
+use std::any::Any;
+use std::convert::Infallible;
+use std::fmt;
+use std::future::pending;
+use std::panic::{AssertUnwindSafe, resume_unwind};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use foreman_job::JobId;
+use foreman_ollama::{OllamaClient, TargetError, TargetRequest, TargetResponse};
+use foreman_store::{Likely, NewJob};
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, MaybeDone, maybe_done};
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+/// What the client says, or how it panicked.
+type Begun = Result<Result<TargetResponse, TargetError>, Box<dyn Any + Send>>;
+
+/// A job that is about to be accepted, and is then claimed if nothing else comes.
+#[derive(Debug)]
+pub(crate) struct Guess {
+    pub(crate) job: Likely,
+    /// Set when it is not accepted.
+    pub(crate) dropped: CancellationToken,
+}
+
+/// Where the worker is told what will probably come next.
+#[derive(Debug, Default)]
+pub(crate) struct Guesses {
+    wanted: Mutex<Option<oneshot::Sender<Guess>>>,
+    /// Requests that are being accepted.
+    entering: AtomicU32,
+}
+
+/// A request that is being accepted; dropped before it [is](Self::accepted), it is not.
+#[derive(Debug)]
+pub(crate) struct Entering<'a> {
+    guesses: &'a Guesses,
+    guess: Option<DropGuard>,
+}
+
+/// The exchange of a job that is not claimed yet.
+pub(crate) struct Early {
+    id: JobId,
+    began: Instant,
+    exchange: MaybeDone<BoxFuture<'static, Begun>>,
+    /// Set when it is known before the claim that there will be none.
+    dropped: Option<CancellationToken>,
+}
+
+impl Guesses {
+    /// Asks for the next guess; one that was asked for before does not come any more.
+    pub(crate) fn wait(&self) -> oneshot::Receiver<Guess> {
+        let (sender, receiver) = oneshot::channel();
+        *self.wanted() = Some(sender);
+        receiver
+    }
+
+    /// Notes that a job is being accepted, and names it to the worker where that waits for one and
+    /// no other job comes before.
+    pub(crate) fn enter(&self, job: &NewJob) -> Entering<'_> {
+        let is_alone = self.entering.fetch_add(1, Ordering::AcqRel) == 0;
+        // A key may name a job that is there already.
+        let is_next = is_alone && job.not_before.is_none() && job.idempotency.is_none();
+        Entering {
+            guesses: self,
+            guess: if is_next { self.name(job) } else { None },
+        }
+    }
+
+    fn name(&self, job: &NewJob) -> Option<DropGuard> {
+        let worker = self.wanted().take()?;
+        let dropped = CancellationToken::new();
+        let guess = Guess {
+            job: Likely {
+                id: job.id,
+                endpoint: job.endpoint,
+                runner: job.runner.clone(),
+                request: job.request.clone(),
+            },
+            dropped: dropped.clone(),
+        };
+        worker.send(guess).ok()?;
+        Some(dropped.drop_guard())
+    }
+
+    fn wanted(&self) -> MutexGuard<'_, Option<oneshot::Sender<Guess>>> {
+        self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Entering<'_> {
+    /// Notes that the job is accepted.
+    pub(crate) fn accepted(mut self) {
+        if let Some(guess) = self.guess.take() {
+            guess.disarm();
+        }
+    }
+}
+
+impl Drop for Entering<'_> {
+    fn drop(&mut self) {
+        self.guesses.entering.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+impl Early {
+    /// Begins to send a job to the target.
+    pub(crate) fn begin(
+        (id, dropped): (JobId, Option<CancellationToken>),
+        client: Arc<dyn OllamaClient>,
+        request: TargetRequest,
+    ) -> Self {
+        let exchange = async move { client.forward(request).await };
+        let exchange = AssertUnwindSafe(exchange).catch_unwind().boxed();
+        Self {
+            id,
+            began: Instant::now(),
+            exchange: maybe_done(exchange),
+            dropped,
+        }
+    }
+
+    /// Works on the exchange until it is known that its job is not accepted.
+    ///
+    /// # Cancel safety
+    ///
+    /// What was done of the exchange is kept.
+    pub(crate) async fn given_up(&mut self) {
+        let answered = async {
+            Pin::new(&mut self.exchange).await;
+            pending::<Infallible>().await
+        };
+        let Some(dropped) = &self.dropped else {
+            match answered.await {}
+        };
+        tokio::select! {
+            () = dropped.cancelled() => {}
+            never = answered => match never {},
+        }
+    }
+
+    /// Tells whether the exchange is that of a job.
+    pub(crate) fn is_of(&self, id: JobId) -> bool {
+        self.id == id
+    }
+
+    pub(crate) const fn began(&self) -> Instant {
+        self.began
+    }
+
+    /// Returns the head of the answer; none when it was taken before.
+    ///
+    /// # Panics
+    ///
+    /// When the client has panicked: here it is the run that does.
+    pub(crate) async fn response(mut self) -> Option<Result<TargetResponse, TargetError>> {
+        let mut exchange = Pin::new(&mut self.exchange);
+        exchange.as_mut().await;
+        match exchange.take_output()? {
+            Ok(response) => Some(response),
+            Err(panic) => resume_unwind(panic),
+        }
+    }
+}
+
+impl fmt::Debug for Early {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Early")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
+    }
+}
