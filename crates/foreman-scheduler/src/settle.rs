@@ -151,8 +151,11 @@ impl Settling {
             verdict,
             ..
         } = self;
-        transition::publish(&shared, &job, live.take_state(), &verdict.reason);
+        let (from, reason) = (live.take_state(), verdict.reason.clone());
+        transition::tell(&shared, &job, Some(from), &reason);
         conclude(&shared, &job, &live, verdict);
+        // Its caller does not wait for the line.
+        transition::log(&job, from, &reason);
         if job.progress.state.is_terminal() {
             shared.ended.notify_one();
         }
