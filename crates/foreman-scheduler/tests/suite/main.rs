@@ -10,6 +10,7 @@ mod answers;
 mod callers;
 mod clocks;
 mod disk;
+mod early;
 mod endings;
 mod failures;
 mod faults;

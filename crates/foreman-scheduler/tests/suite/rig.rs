@@ -23,7 +23,7 @@ use foreman_store::{
 };
 use http::StatusCode;
 use serde_json::{Value, json};
-use tokio::sync::{Notify, Semaphore, watch};
+use tokio::sync::{Notify, Semaphore, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -67,6 +67,14 @@ pub(crate) struct GatedStore {
     pub(crate) disk: Semaphore,
     /// Whether there is no room, not even for the end of a job.
     pub(crate) full: AtomicBool,
+    /// Whether no new jobs are taken.
+    pub(crate) closed: AtomicBool,
+    /// Taken by each job before it is accepted.
+    pub(crate) entries: Semaphore,
+    /// Whether claims wait for jobs that arrive.
+    pub(crate) waits: AtomicBool,
+    /// Rung when one did.
+    came: Notify,
     /// How often somebody tried to purge.
     pub(crate) purges: AtomicUsize,
 }
@@ -98,6 +106,10 @@ impl Rig {
             unreadable: AtomicBool::new(false),
             disk: Semaphore::new(Semaphore::MAX_PERMITS),
             full: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
+            entries: Semaphore::new(Semaphore::MAX_PERMITS),
+            waits: AtomicBool::new(false),
+            came: Notify::new(),
             purges: AtomicUsize::new(0),
         });
         Self::over(fake, config, store).await
@@ -261,6 +273,16 @@ pub(crate) async fn settle_down() {
 }
 
 impl GatedStore {
+    /// Accepts a job whatever others wait for.
+    pub(crate) async fn accept_at_once(&self, job: NewJob) -> Result<Accepted, StoreError> {
+        if self.closed.load(Ordering::SeqCst) {
+            return Err(StoreError::Full("no room for new ones".to_owned()));
+        }
+        let accepted = self.inner.accept(job).await;
+        self.came.notify_one();
+        accepted
+    }
+
     fn room(&self) -> Result<(), StoreError> {
         if self.full.load(Ordering::SeqCst) {
             return Err(StoreError::Full("no room".to_owned()));
@@ -278,9 +300,27 @@ impl fmt::Debug for GatedStore {
 #[async_trait]
 impl QueueStore for GatedStore {
     async fn accept(&self, job: NewJob) -> Result<Accepted, StoreError> {
-        let accepted = self.inner.accept(job).await;
+        self.entries.acquire().await.unwrap().forget();
+        let accepted = self.accept_at_once(job).await?;
         self.disk.acquire().await.unwrap().forget();
-        accepted
+        Ok(accepted)
+    }
+
+    async fn claim_arrival(
+        &self,
+        request: ClaimRequest,
+        mut enough: oneshot::Receiver<()>,
+    ) -> Result<Option<Claimed>, StoreError> {
+        loop {
+            let claimed = self.claim(request.clone()).await?;
+            if claimed.is_some() || !self.waits.load(Ordering::SeqCst) {
+                return Ok(claimed);
+            }
+            tokio::select! {
+                _ = &mut enough => return Ok(None),
+                () = self.came.notified() => {}
+            }
+        }
     }
 
     async fn claim(&self, request: ClaimRequest) -> Result<Option<Claimed>, StoreError> {

@@ -1,0 +1,156 @@
+//! Jobs that are sent to the target while they are still being accepted.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use foreman_job::{Endpoint, JobId, Priority, RunnerKey, Timestamp};
+use foreman_scheduler::{SeededRandom, SubmitError};
+use foreman_store::{NewJob, QueueStore, StoredRequest};
+use serde_json::json;
+use tokio::sync::Notify;
+
+use crate::rig::*;
+
+/// A scheduler that waits for a job, after one of model `a`.
+async fn waiting() -> Rig {
+    let rig = Rig::start().await;
+    rig.store.waits.store(true, Ordering::SeqCst);
+    rig.fake.on("/api/chat", echo);
+    text(rig.submit(chat("a", "first")).await).await;
+    settle_down().await;
+    rig
+}
+
+/// A job as the store is given it.
+fn stored(model: &str, prompt: &str) -> NewJob {
+    let body = json!({"model": model, "messages": [{"role": "user", "content": prompt}]});
+    let now = Timestamp::from_millis(1_000_000);
+    NewJob {
+        id: JobId::generate(now, &SeededRandom::new(99)),
+        endpoint: Endpoint::Chat,
+        model: model.to_owned(),
+        runner: RunnerKey::new(&format!("{model}:latest"), ""),
+        priority: Priority::Normal,
+        caller: None,
+        created_at: now,
+        not_before: None,
+        expires_at: None,
+        request: StoredRequest {
+            headers: Vec::new(),
+            body: Bytes::from(body.to_string()),
+        },
+        idempotency: None,
+        max_queue: None,
+        retry_of: None,
+        metadata: None,
+    }
+}
+
+/// Waits until the target has so many chats.
+async fn until_sent(rig: &Rig, chats: usize) {
+    while rig.prompts().len() < chats {
+        settle_down().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lone_job_is_at_the_target_before_it_is_accepted_and_is_sent_once() {
+    let rig = waiting().await;
+    rig.store.entries.forget_permits(usize::MAX);
+    let mut answer = Box::pin(async { text(rig.submit(chat("a", "second")).await).await });
+
+    tokio::select! {
+        _ = &mut answer => panic!("answered before it was accepted"),
+        () = until_sent(&rig, 2) => {}
+    }
+    assert_eq!(rig.store.counts().queued, 0);
+    assert_eq!(rig.handle.status().running, None);
+
+    rig.store.entries.add_permits(1);
+    assert!(answer.await.contains("second"));
+    assert_eq!(rig.prompts(), ["first", "second"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_is_refused_is_taken_back_from_the_target() {
+    let rig = waiting().await;
+    let gate = Arc::new(Notify::new());
+    let held = Arc::clone(&gate);
+    rig.fake.on("/api/chat", move |request| {
+        echo(request).when(Arc::clone(&held))
+    });
+    rig.store.entries.forget_permits(usize::MAX);
+    let mut refused = Box::pin(rig.try_submit(chat("a", "refused")));
+    tokio::select! {
+        _ = &mut refused => panic!("judged before it was looked at"),
+        () = until_sent(&rig, 2) => {}
+    }
+
+    rig.store.closed.store(true, Ordering::SeqCst);
+    rig.store.entries.add_permits(2);
+    assert!(matches!(refused.await, Err(SubmitError::Store { .. })));
+    rig.fake.until_dropped(1).await;
+
+    rig.store.closed.store(false, Ordering::SeqCst);
+    rig.fake.on("/api/chat", echo);
+    assert!(
+        text(rig.submit(chat("a", "next")).await)
+            .await
+            .contains("next")
+    );
+    assert_eq!(rig.prompts(), ["first", "refused", "next"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_job_gets_the_answer_of_another_one_that_was_begun() {
+    let rig = waiting().await;
+    rig.store.entries.forget_permits(usize::MAX);
+    let mut slow = Box::pin(async { text(rig.submit(chat("a", "slow")).await).await });
+    tokio::select! {
+        _ = &mut slow => panic!("answered before it was accepted"),
+        () = until_sent(&rig, 2) => {}
+    }
+
+    rig.store
+        .accept_at_once(stored("a", "other"))
+        .await
+        .unwrap();
+    rig.until_done(2).await;
+    rig.store.entries.add_permits(1);
+
+    assert!(slow.await.contains("slow"));
+    assert_eq!(rig.prompts(), ["first", "slow", "other", "slow"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_of_another_model_is_not_sent_before_its_claim() {
+    let rig = waiting().await;
+    rig.store.entries.forget_permits(usize::MAX);
+    let mut answer = Box::pin(async { text(rig.submit(chat("b", "second")).await).await });
+    tokio::select! {
+        _ = &mut answer => panic!("answered before it was accepted"),
+        () = settle_down() => {}
+    }
+    assert_eq!(rig.prompts(), ["first"]);
+
+    rig.store.entries.add_permits(1);
+    assert!(answer.await.contains("second"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_job_of_a_life_is_not_sent_before_its_claim() {
+    let rig = Rig::start().await;
+    rig.store.waits.store(true, Ordering::SeqCst);
+    rig.fake.on("/api/chat", echo);
+    rig.store.entries.forget_permits(usize::MAX);
+    let mut answer = Box::pin(async { text(rig.submit(chat("a", "first")).await).await });
+    tokio::select! {
+        _ = &mut answer => panic!("answered before it was accepted"),
+        () = settle_down() => {}
+    }
+    assert_eq!(rig.prompts(), Vec::<String>::new());
+
+    rig.store.entries.add_permits(1);
+    assert!(answer.await.contains("first"));
+}
