@@ -47,12 +47,18 @@ struct State {
     writing: bool,
     /// Whether jobs waited in the queue after the last group.
     jobs_wait: bool,
-    /// Whether what need not be written now waits for the disk: it could not be answered before.
-    patient: bool,
-    /// Whether something that came must be written now.
-    urgent: bool,
+    pace: Pace,
     /// Whether nothing more is taken.
     ended: bool,
+}
+
+/// How soon what comes is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Pace {
+    #[default]
+    Prompt,
+    /// What need not be written now waits for the disk: it could not be answered before.
+    Patient,
 }
 
 impl Inbox {
@@ -62,20 +68,24 @@ impl Inbox {
         if state.ended {
             return Err(command);
         }
-        state.urgent |= is_urgent(command.as_ref());
         state.commands.push(command);
-        self.ring(state);
+        let calls = state.can_take();
+        drop(state);
+        self.ring(calls);
         Ok(())
     }
 
     /// Takes nothing more, and has somebody told when all is written.
     pub(super) fn close(&self, closing: Closing) {
         let mut state = self.lock();
-        if !state.ended {
-            state.ended = true;
-            state.closing = Some(closing);
-            self.ring(state);
+        if state.ended {
+            return;
         }
+        state.ended = true;
+        state.closing = Some(closing);
+        let calls = state.can_take();
+        drop(state);
+        self.ring(calls);
     }
 
     /// Takes nothing more: what came is written, and then the threads end.
@@ -96,25 +106,36 @@ impl Inbox {
 
     /// Takes the pen, if there is something to write now.
     pub(super) fn try_take(&self) -> Option<Turn> {
-        self.lock().take()
+        let mut state = self.lock();
+        let turn = state.take();
+        let is_over = state.is_over();
+        drop(state);
+        if is_over {
+            // For the other thread this was all.
+            self.changed.notify_all();
+        }
+        turn
     }
 
     /// Waits for something to do, and takes the pen; none when there will be nothing more.
     pub(super) fn take(&self, patience: Duration) -> Option<Turn> {
-        let mut state = self.lock();
         loop {
-            if let Some(turn) = state.take() {
-                return Some(turn);
+            let nothing = |state: &mut State| !state.can_take() && !state.is_over();
+            let waited = self
+                .changed
+                .wait_timeout_while(self.lock(), patience, nothing);
+            let (mut state, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+            let turn = match state.take() {
+                None if timeout.timed_out() => state.rest(),
+                turn => turn,
+            };
+            if state.is_over() {
+                // For the other thread this was all.
+                self.changed.notify_all();
+                return turn;
             }
-            if state.ended && state.is_empty() {
-                return None;
-            }
-            let waited = self.changed.wait_timeout(state, patience);
-            let (now, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
-            state = now;
-            if timeout.timed_out() && !state.writing && state.is_empty() && !state.ended {
-                state.writing = true;
-                return Some(Turn::Rest);
+            if turn.is_some() {
+                return turn;
             }
         }
     }
@@ -130,22 +151,23 @@ impl Inbox {
     /// written meanwhile waits as well: fewer commits do for more callers.
     pub(super) fn leave(&self) {
         let mut state = self.lock();
-        state.patient = state.jobs_wait;
-        if !state.is_empty() {
-            self.ring(state);
-        }
+        state.pace = if state.jobs_wait {
+            Pace::Patient
+        } else {
+            Pace::Prompt
+        };
+        let calls = state.can_take();
+        drop(state);
+        self.ring(calls);
     }
 
     /// Has everything written again as it comes.
     pub(super) fn come_back(&self) {
-        self.lock().patient = false;
+        self.lock().pace = Pace::Prompt;
     }
 
-    /// Calls a thread, if none will look by itself.
-    fn ring(&self, state: MutexGuard<'_, State>) {
-        let is_due = !state.writing && state.is_due();
-        drop(state);
-        if is_due {
+    fn ring(&self, calls: bool) {
+        if calls {
             self.changed.notify_one();
         }
     }
@@ -160,19 +182,36 @@ impl State {
         self.commands.is_empty() && self.closing.is_none()
     }
 
-    /// Tells whether what came is to be written now.
+    /// Tells whether nothing is left to be done, nor will be.
+    fn is_over(&self) -> bool {
+        self.ended && self.is_empty()
+    }
+
+    /// Tells whether what has come is to be written now.
     fn is_due(&self) -> bool {
-        let can_wait = self.patient && !self.urgent && self.closing.is_none();
-        !can_wait || self.commands.len() >= GROUP || self.ended
+        self.pace == Pace::Prompt
+            || self.ended
+            || self.commands.len() >= GROUP
+            || self.commands.iter().any(|it| is_urgent(it.as_ref()))
+    }
+
+    /// Tells whether a thread has something to do now.
+    fn can_take(&self) -> bool {
+        !self.writing && !self.is_empty() && self.is_due()
     }
 
     fn take(&mut self) -> Option<Turn> {
-        if self.writing || !self.is_due() {
+        if !self.can_take() {
             return None;
         }
-        let turn = self.next()?;
         self.writing = true;
-        Some(turn)
+        self.next()
+    }
+
+    fn rest(&mut self) -> Option<Turn> {
+        let rests = !self.writing && self.is_empty() && !self.ended;
+        self.writing |= rests;
+        rests.then_some(Turn::Rest)
     }
 
     fn next(&mut self) -> Option<Turn> {
@@ -187,7 +226,6 @@ impl State {
         });
         let count = fits.count();
         let rest = self.commands.split_off(count);
-        self.urgent = rest.iter().any(|command| is_urgent(command.as_ref()));
         Some(Turn::Write(std::mem::replace(&mut self.commands, rest)))
     }
 }
@@ -205,4 +243,154 @@ impl fmt::Debug for State {
 /// Who is answered at the commit waits for nothing else.
 fn is_urgent(command: &dyn Command) -> bool {
     command.load().durability == Durability::Ordered
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sqlite::writer::command::{Ran, Refusal};
+    use crate::sqlite::writer::{Load, Tx};
+
+    struct Numbered(u64, Durability);
+
+    impl Command for Numbered {
+        fn load(&self) -> Load {
+            Load {
+                durability: self.1,
+                bytes: self.0,
+            }
+        }
+
+        fn run(&mut self, _tx: &mut Tx<'_>) -> Ran {
+            Ran::Well
+        }
+
+        fn answer(self: Box<Self>) {}
+
+        fn refuse(self: Box<Self>, _why: &Refusal) {}
+    }
+
+    fn send(inbox: &Inbox, number: u64, durability: Durability) {
+        assert!(inbox.send(Box::new(Numbered(number, durability))).is_ok());
+    }
+
+    /// Names what is to be written; none where there is nothing to be done now.
+    fn group(turn: Option<Turn>) -> Option<Vec<u64>> {
+        match turn? {
+            Turn::Write(group) => Some(group.iter().map(|it| it.load().bytes).collect()),
+            Turn::Rest | Turn::Close(_) => Some(Vec::new()),
+        }
+    }
+
+    #[test]
+    fn one_writes_at_a_time_and_what_came_first_is_first() {
+        let inbox = Inbox::default();
+        send(&inbox, 1, Durability::Durable);
+        send(&inbox, 2, Durability::Ordered);
+        assert_eq!(group(inbox.try_take()), Some(vec![1, 2]));
+
+        send(&inbox, 3, Durability::Durable);
+        assert_eq!(group(inbox.try_take()), None);
+
+        inbox.lay_down(false);
+        assert_eq!(group(inbox.try_take()), Some(vec![3]));
+    }
+
+    #[test]
+    fn while_jobs_wait_what_cannot_be_answered_yet_waits_for_the_disk_or_for_company() {
+        let inbox = Inbox::default();
+        inbox.lay_down(true);
+        inbox.leave();
+
+        send(&inbox, 1, Durability::Durable);
+        assert_eq!(group(inbox.try_take()), None);
+        send(&inbox, 2, Durability::Ordered);
+        assert_eq!(group(inbox.try_take()), Some(vec![1, 2]));
+
+        inbox.lay_down(true);
+        send(&inbox, 3, Durability::Durable);
+        assert_eq!(group(inbox.try_take()), None);
+        inbox.come_back();
+        assert_eq!(group(inbox.try_take()), Some(vec![3]));
+    }
+
+    #[test]
+    fn while_no_job_waits_nothing_waits_for_the_disk() {
+        let inbox = Inbox::default();
+        inbox.lay_down(false);
+        inbox.leave();
+
+        send(&inbox, 1, Durability::Durable);
+
+        assert_eq!(group(inbox.try_take()), Some(vec![1]));
+    }
+
+    #[test]
+    fn what_came_before_the_end_is_still_written() {
+        let inbox = Inbox::default();
+        inbox.lay_down(true);
+        inbox.leave();
+        send(&inbox, 1, Durability::Durable);
+
+        inbox.end();
+
+        let late = Box::new(Numbered(2, Durability::Durable));
+        assert!(inbox.send(late).is_err());
+        assert_eq!(group(inbox.take(Duration::MAX)), Some(vec![1]));
+        inbox.lay_down(false);
+        assert_eq!(group(inbox.take(Duration::MAX)), None);
+    }
+
+    #[test]
+    fn both_threads_end_when_one_of_them_has_taken_the_last_of_it() {
+        let inbox = Inbox::default();
+        let work = || {
+            let mut written = 0;
+            while let Some(taken) = group(inbox.take(Duration::MAX)) {
+                written += taken.len();
+                inbox.lay_down(false);
+            }
+            written
+        };
+
+        let written: usize = std::thread::scope(|scope| {
+            let threads = [scope.spawn(work), scope.spawn(work)];
+            send(&inbox, 1, Durability::Durable);
+            inbox.end();
+            threads.map(|it| it.join().unwrap()).into_iter().sum()
+        });
+
+        assert_eq!(written, 1);
+    }
+
+    #[test]
+    fn a_close_comes_after_everything_else() {
+        let inbox = Inbox::default();
+        send(&inbox, 1, Durability::Durable);
+        let (reply, _answer) = oneshot::channel();
+
+        inbox.close(reply);
+
+        assert_eq!(group(inbox.take(Duration::MAX)), Some(vec![1]));
+        inbox.lay_down(false);
+        assert!(matches!(inbox.take(Duration::MAX), Some(Turn::Close(_))));
+    }
+
+    #[test]
+    fn a_group_has_a_bound() {
+        let inbox = Inbox::default();
+        for _ in 0..=GROUP {
+            send(&inbox, 0, Durability::Durable);
+        }
+        send(&inbox, GROUP_BYTES, Durability::Durable);
+        send(&inbox, 1, Durability::Durable);
+
+        let mut sizes = Vec::new();
+        while let Some(group) = group(inbox.try_take()) {
+            sizes.push(group.len());
+            inbox.lay_down(false);
+        }
+
+        assert_eq!(sizes, [GROUP, 2, 1]);
+    }
 }

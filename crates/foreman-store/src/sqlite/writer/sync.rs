@@ -138,20 +138,14 @@ impl Disk {
 
     /// Takes it on to make durable what waits; not where nothing does, or another thread is at it.
     pub(super) fn begin(&self) -> bool {
-        let mut batches = self.lock();
-        if batches.flushing || batches.waiting.is_empty() {
-            return false;
-        }
-        batches.flushing = true;
-        true
+        self.lock().begin()
     }
 
     /// Makes durable what waits now, and answers it; after a [`begin`](Self::begin).
     pub(super) fn flush(&self) {
-        let (together, failed) = {
-            let mut batches = self.lock();
-            (std::mem::take(&mut batches.waiting), batches.failed)
-        };
+        let mut batches = self.lock();
+        let (together, failed) = (std::mem::take(&mut batches.waiting), batches.failed);
+        drop(batches);
         self.write_out(together, failed);
         self.lock().flushing = false;
         self.rested.notify_all();
@@ -160,9 +154,7 @@ impl Disk {
     /// Waits until nothing waits any more.
     pub(super) fn finish(&self) {
         loop {
-            let batches = self.lock();
-            let rested = self.rested.wait_while(batches, |it| it.flushing);
-            drop(rested);
+            drop(self.rested.wait_while(self.lock(), |it| it.flushing));
             if !self.begin() {
                 return;
             }
@@ -198,6 +190,14 @@ impl Disk {
 
     fn lock(&self) -> MutexGuard<'_, Batches> {
         self.batches.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Batches {
+    fn begin(&mut self) -> bool {
+        let begins = !self.flushing && !self.waiting.is_empty();
+        self.flushing |= begins;
+        begins
     }
 }
 
