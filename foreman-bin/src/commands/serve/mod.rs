@@ -50,7 +50,8 @@ pub fn serve(
     options: ServeOptions,
     out: &mut dyn Write,
 ) -> Result<(), ServeError> {
-    telemetry::init(&settings.log, settings.log_format, options.screen)?;
+    // Dropped last: whatever is said on the way out is written.
+    let _log = telemetry::init(&settings.log, settings.log_format, options.screen)?;
     let config = layers::store_config(&settings);
     #[cfg(feature = "fail-points")]
     let config = fail_points::watch_commits(config, &options.fuse);

@@ -1,5 +1,7 @@
 //! Log lines: what is written, in which form, and where.
 
+mod lines;
+
 use std::fmt;
 use std::io;
 use std::str::FromStr;
@@ -9,6 +11,10 @@ use tracing::level_filters::LevelFilter;
 use tracing_log::{AsLog, LogTracer};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
+
+pub use lines::Log;
+
+use lines::Lines;
 
 /// What a stream of the program is connected to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -53,6 +59,9 @@ pub enum TelemetryError {
     /// The filter is not understood.
     #[error("log filter {0:?} is not understood")]
     Filter(String, #[source] tracing_subscriber::filter::ParseError),
+    /// The thread that writes lines in time does not start.
+    #[error("start the thread of the log")]
+    Thread(#[source] io::Error),
     /// The process has a subscriber already.
     #[error("the log of this process is set up already")]
     Subscriber(#[source] tracing::dispatcher::SetGlobalDefaultError),
@@ -108,11 +117,20 @@ impl FromStr for LogFilter {
 
 /// Sends the log of this process to standard error, that of the `log` crate included.
 ///
+/// Each line is written at once to a terminal. Elsewhere lines are written together, until what is
+/// returned is dropped: warnings and errors at once with all before them, others within some
+/// milliseconds.
+///
 /// # Errors
 ///
 /// Fails when the process has a subscriber or a logger already.
-pub fn init(filter: &LogFilter, format: LogFormat, screen: Screen) -> Result<(), TelemetryError> {
-    let dispatch = subscriber(filter, format, screen, io::stderr)?;
+pub fn init(
+    filter: &LogFilter,
+    format: LogFormat,
+    screen: Screen,
+) -> Result<Option<Log>, TelemetryError> {
+    let lines = Lines::new(io::stderr());
+    let dispatch = subscriber(filter, format, screen, lines.clone())?;
     tracing::dispatcher::set_global_default(dispatch).map_err(TelemetryError::Subscriber)?;
     // The connection pool writes through `log`.
     LogTracer::builder()
@@ -120,7 +138,9 @@ pub fn init(filter: &LogFilter, format: LogFormat, screen: Screen) -> Result<(),
         // What it says, the store says too; its lines would show paths of the building machine.
         .ignore_crate("rusqlite_migration")
         .init()
-        .map_err(TelemetryError::Logger)
+        .map_err(TelemetryError::Logger)?;
+    let together = (screen == Screen::Pipe).then(|| lines.together());
+    together.transpose().map_err(TelemetryError::Thread)
 }
 
 fn subscriber<W>(
