@@ -1,6 +1,5 @@
 //! What can go wrong between this machine and the target.
 
-use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
@@ -15,14 +14,14 @@ use crate::url::TargetUrlError;
 #[error("{doing}: {kind}")]
 pub struct TargetError {
     kind: ErrorKind,
-    doing: Cow<'static, str>,
+    doing: Arc<str>,
     #[source]
     source: Option<Arc<dyn Error + Send + Sync>>,
 }
 
 impl TargetError {
     /// Makes an error from its kind and the thing that was being done.
-    pub fn new(kind: ErrorKind, doing: impl Into<Cow<'static, str>>) -> Self {
+    pub fn new(kind: ErrorKind, doing: impl Into<Arc<str>>) -> Self {
         Self {
             kind,
             doing: doing.into(),

@@ -58,6 +58,17 @@ pub fn forwardable_headers(headers: &HeaderMap) -> HeaderMap {
         .collect()
 }
 
+/// Takes out of a caller's headers what [`forwardable_headers`] leaves out, but for those that are
+/// written anew anyway: host and length.
+pub(crate) fn keep_forwardable(headers: &mut HeaderMap) {
+    for name in named_by_connection(headers) {
+        headers.remove(name);
+    }
+    remove_where(headers, |name| {
+        !forwardable(name) && *name != header::HOST && *name != header::CONTENT_LENGTH
+    });
+}
+
 /// Takes the hop-by-hop headers out of an answer.
 pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
     for name in named_by_connection(headers) {
@@ -66,7 +77,16 @@ pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
             headers.remove(name);
         }
     }
-    for name in HOP_BY_HOP {
+    remove_where(headers, |name| HOP_BY_HOP.contains(&name.as_str()));
+}
+
+fn remove_where(headers: &mut HeaderMap, is_gone: impl Fn(&HeaderName) -> bool) {
+    let gone: Vec<_> = headers
+        .keys()
+        .filter(|name| is_gone(name))
+        .cloned()
+        .collect();
+    for name in gone {
         headers.remove(name);
     }
 }

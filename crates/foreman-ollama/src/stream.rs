@@ -1,9 +1,9 @@
 //! The body of an answer while it comes from the target.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -27,21 +27,17 @@ const LATE_LOOK: Duration = Duration::from_secs(1);
 pub struct TargetStream {
     body: BoxBody<Bytes, TargetError>,
     waits: Waits,
-    doing: Cow<'static, str>,
+    doing: Arc<str>,
     ended: bool,
 }
 
 impl TargetStream {
     /// Wraps a body that no deadline watches.
     pub fn from_body(body: BoxBody<Bytes, TargetError>) -> Self {
-        Self::new(body, Waits::default(), Cow::Borrowed("answer"))
+        Self::new(body, Waits::default(), Arc::from("answer"))
     }
 
-    pub(crate) fn new(
-        body: BoxBody<Bytes, TargetError>,
-        waits: Waits,
-        doing: Cow<'static, str>,
-    ) -> Self {
+    pub(crate) fn new(body: BoxBody<Bytes, TargetError>, waits: Waits, doing: Arc<str>) -> Self {
         Self {
             body,
             waits,
@@ -82,7 +78,7 @@ impl TargetStream {
         if self.ended && whole.len() <= limit {
             return Ok(whole.freeze());
         }
-        let error = TargetError::new(ErrorKind::InvalidResponse, self.doing.clone());
+        let error = TargetError::new(ErrorKind::InvalidResponse, Arc::clone(&self.doing));
         Err(error.with_source(format!("body of more than {limit} bytes")))
     }
 
@@ -104,7 +100,7 @@ impl TargetStream {
                 Poll::Pending => {
                     let kind = ready!(self.waits.poll_expired(cx));
                     self.end();
-                    let error = TargetError::new(kind, self.doing.clone());
+                    let error = TargetError::new(kind, Arc::clone(&self.doing));
                     return Poll::Ready(Some(Err(error)));
                 }
             }

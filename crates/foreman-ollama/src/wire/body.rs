@@ -1,6 +1,5 @@
 //! The body of an answer, tied to its connection.
 
-use std::borrow::Cow;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -21,7 +20,7 @@ pub(super) struct WireBody {
     pool: Arc<Pool>,
     /// The request's own body, which may still be on its way.
     upload: Option<UploadWatch>,
-    doing: Cow<'static, str>,
+    doing: Arc<str>,
 }
 
 impl WireBody {
@@ -30,7 +29,7 @@ impl WireBody {
         connection: Connection,
         pool: Arc<Pool>,
         upload: Option<UploadWatch>,
-        doing: Cow<'static, str>,
+        doing: Arc<str>,
     ) -> Self {
         let mut body = Self {
             incoming,
@@ -65,10 +64,11 @@ impl WireBody {
 
     fn explain(&self, error: hyper::Error) -> TargetError {
         if let Some(cause) = self.upload.as_ref().and_then(UploadWatch::failure) {
-            return TargetError::new(ErrorKind::RequestBody, self.doing.clone()).with_source(cause);
+            return TargetError::new(ErrorKind::RequestBody, Arc::clone(&self.doing))
+                .with_source(cause);
         }
         let kind = failure::inside_body(&error);
-        TargetError::new(kind, self.doing.clone()).with_source(error)
+        TargetError::new(kind, Arc::clone(&self.doing)).with_source(error)
     }
 }
 

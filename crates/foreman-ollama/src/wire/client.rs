@@ -1,7 +1,5 @@
 //! The client that speaks to a real target.
 
-use std::borrow::Cow;
-use std::convert::Infallible;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -10,11 +8,10 @@ use http::header::{AUTHORIZATION, CONTENT_LENGTH, HOST, HeaderValue, TRANSFER_EN
 use http::request::Parts;
 use http::{Method, Request, Uri};
 use http_body::Body;
-use http_body_util::combinators::BoxBody;
-use http_body_util::{BodyExt, Full};
+use http_body_util::Full;
 use tokio::time::Instant;
 
-use crate::client::{BoxError, OllamaClient, TargetBody, TargetRequest, TargetResponse};
+use crate::client::{OllamaClient, TargetBody, TargetRequest, TargetResponse};
 use crate::config::{Deadlines, TargetConfig};
 use crate::error::{ConfigError, ErrorKind, TargetError};
 use crate::headers;
@@ -22,8 +19,8 @@ use crate::resolver::{Resolver, SystemResolver};
 use crate::url::TargetUrl;
 use crate::wire::dial::Dialer;
 use crate::wire::exchange::{Exchange, SentClock};
-use crate::wire::pool::{Pool, RequestBody};
-use crate::wire::upload::Upload;
+use crate::wire::pool::Pool;
+use crate::wire::upload::{RequestBody, Upload};
 
 /// Sends requests to one target over pooled HTTP/1.1 connections.
 ///
@@ -102,28 +99,18 @@ impl HyperClient {
 impl OllamaClient for HyperClient {
     async fn forward(&self, request: TargetRequest) -> Result<TargetResponse, TargetError> {
         let inner = &self.inner;
-        let doing = Cow::Owned(describe(&request));
-        let head = inner.head(&request, &doing)?;
-        match request.body {
-            TargetBody::Empty => {
-                inner
-                    .replayable(head, Bytes::new(), request.deadlines, doing)
-                    .await
-            }
-            TargetBody::Full(body) => inner.replayable(head, body, request.deadlines, doing).await,
+        let doing = describe(&request);
+        let deadlines = request.deadlines;
+        let (head, body) = inner.head(request, &doing)?;
+        match body {
+            TargetBody::Empty => inner.replayable(head, Bytes::new(), deadlines, doing).await,
+            TargetBody::Full(body) => inner.replayable(head, body, deadlines, doing).await,
             TargetBody::Stream { body, length } => {
                 let (upload, watch) = Upload::new(body, length);
-                // A streamed body can be sent once only: never on a connection that may be stale.
-                let connection = inner.dialer.dial(&doing).await?;
-                let exchange = inner.exchange(
-                    request.deadlines,
-                    SentClock::AfterUpload(watch),
-                    doing.clone(),
-                );
-                exchange
-                    .run(connection, Request::from_parts(head, upload.boxed()))
-                    .await
-                    .map_err(|failure| failure.error)
+                let request = Request::from_parts(head, RequestBody::Stream(upload));
+                let clock = SentClock::AfterUpload(watch);
+                let exchange = inner.exchange(deadlines, clock, doing);
+                Box::pin(inner.once(exchange, request)).await
             }
         }
     }
@@ -140,11 +127,11 @@ impl Inner {
         head: Parts,
         body: Bytes,
         deadlines: Deadlines,
-        doing: Cow<'static, str>,
+        doing: Arc<str>,
     ) -> Result<TargetResponse, TargetError> {
         let sending = |head, doing| {
             let clock = SentClock::At(Instant::now());
-            let request = Request::from_parts(head, full(body.clone()));
+            let request = Request::from_parts(head, RequestBody::Full(Full::new(body.clone())));
             (self.exchange(deadlines, clock, doing), request)
         };
         let pooled = if changes_models(&head) {
@@ -153,7 +140,7 @@ impl Inner {
             self.pool.take().await
         };
         if let Some(connection) = pooled {
-            let (exchange, request) = sending(head.clone(), doing.clone());
+            let (exchange, request) = sending(head.clone(), Arc::clone(&doing));
             match exchange.run(connection, request).await {
                 Err(failure) if failure.silent_end => {
                     tracing::debug!(request = %doing, "stale connection, sending again");
@@ -162,7 +149,8 @@ impl Inner {
                 Ok(response) => return Ok(response),
             }
         }
-        let connection = self.dialer.dial(&doing).await?;
+        // On the heap: whoever finds a connection need not have the room.
+        let connection = Box::pin(self.dialer.dial(&doing)).await?;
         let (exchange, request) = sending(head, doing);
         exchange
             .run(connection, request)
@@ -170,12 +158,20 @@ impl Inner {
             .map_err(|failure| failure.error)
     }
 
-    fn exchange(
+    /// Sends a body that can be sent once only: never on a connection that may be stale.
+    async fn once(
         &self,
-        deadlines: Deadlines,
-        clock: SentClock,
-        doing: Cow<'static, str>,
-    ) -> Exchange {
+        exchange: Exchange,
+        request: Request<RequestBody>,
+    ) -> Result<TargetResponse, TargetError> {
+        let connection = self.dialer.dial(&exchange.doing).await?;
+        exchange
+            .run(connection, request)
+            .await
+            .map_err(|failure| failure.error)
+    }
+
+    fn exchange(&self, deadlines: Deadlines, clock: SentClock, doing: Arc<str>) -> Exchange {
         Exchange {
             deadlines,
             clock,
@@ -184,23 +180,26 @@ impl Inner {
         }
     }
 
-    /// Makes the head that the target gets.
-    fn head(&self, request: &TargetRequest, doing: &str) -> Result<Parts, TargetError> {
-        let uri: Uri = format!("{}{}", self.url.prefix(), request.path_and_query)
-            .parse()
-            .map_err(|error: http::uri::InvalidUri| {
-                TargetError::new(ErrorKind::InvalidResponse, doing.to_owned()).with_source(error)
-            })?;
+    /// Makes the head that the target gets, and gives the body back.
+    fn head(
+        &self,
+        request: TargetRequest,
+        doing: &Arc<str>,
+    ) -> Result<(Parts, TargetBody), TargetError> {
+        let path = Bytes::from(match self.url.prefix() {
+            "" => request.path_and_query,
+            prefix => format!("{prefix}{}", request.path_and_query),
+        });
+        let uri = Uri::from_maybe_shared(path).map_err(|error| {
+            TargetError::new(ErrorKind::InvalidResponse, Arc::clone(doing)).with_source(error)
+        })?;
         let (mut head, ()) = Request::new(()).into_parts();
-        head.method = request.method.clone();
+        head.method = request.method;
         head.uri = uri;
-        head.headers = headers::forwardable_headers(&request.headers);
-        head.headers.insert(HOST, self.host.clone());
-        if let Some(bearer) = &self.bearer {
-            head.headers.insert(AUTHORIZATION, bearer.clone());
-        }
+        head.headers = request.headers;
+        headers::keep_forwardable(&mut head.headers);
         let length = match &request.body {
-            TargetBody::Empty => may_have_body(&request.method).then_some(0),
+            TargetBody::Empty => may_have_body(&head.method).then_some(0),
             TargetBody::Full(body) => Some(u64::try_from(body.len()).unwrap_or(u64::MAX)),
             TargetBody::Stream { body, length } => {
                 if length.is_none() && !body.is_end_stream() {
@@ -210,10 +209,15 @@ impl Inner {
                 *length
             }
         };
-        if let Some(length) = length {
-            head.headers.insert(CONTENT_LENGTH, length.into());
+        match length {
+            Some(length) => head.headers.insert(CONTENT_LENGTH, length.into()),
+            None => head.headers.remove(CONTENT_LENGTH),
+        };
+        head.headers.insert(HOST, self.host.clone());
+        if let Some(bearer) = &self.bearer {
+            head.headers.insert(AUTHORIZATION, bearer.clone());
         }
-        Ok(head)
+        Ok((head, request.body))
     }
 }
 
@@ -233,13 +237,8 @@ fn may_have_body(method: &Method) -> bool {
     *method == Method::POST || *method == Method::PUT || *method == Method::PATCH
 }
 
-fn full(body: Bytes) -> RequestBody {
-    let body: BoxBody<Bytes, Infallible> = Full::new(body).boxed();
-    body.map_err(|never| -> BoxError { match never {} }).boxed()
-}
-
 /// Names a request without its query, which may hold what belongs in no log.
-fn describe(request: &TargetRequest) -> String {
+fn describe(request: &TargetRequest) -> Arc<str> {
     let path = request.path_and_query.split('?').next().unwrap_or_default();
-    format!("{} {path}", request.method)
+    [request.method.as_str(), " ", path].concat().into()
 }

@@ -19,7 +19,8 @@ use crate::resolver::Resolver;
 use crate::url::TargetUrl;
 use crate::wire::failure;
 use crate::wire::names::Names;
-use crate::wire::pool::{Connection, Counted, Driver, Received, RequestBody};
+use crate::wire::pool::{Connection, Counted, Driver, Received};
+use crate::wire::upload::RequestBody;
 
 /// How often a silent connection is probed, so that a dead peer is noticed in the end.
 const TCP_KEEPALIVE: Duration = Duration::from_secs(30);

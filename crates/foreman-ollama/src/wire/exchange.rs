@@ -1,6 +1,5 @@
 //! One request and its response head on one connection.
 
-use std::borrow::Cow;
 use std::future::{Future, pending, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -17,8 +16,8 @@ use crate::headers;
 use crate::stream::{TargetStream, Waits};
 use crate::wire::body::WireBody;
 use crate::wire::failure;
-use crate::wire::pool::{Connection, Driver, Pool, RequestBody};
-use crate::wire::upload::UploadWatch;
+use crate::wire::pool::{Connection, Driver, Pool};
+use crate::wire::upload::{RequestBody, UploadWatch};
 
 /// An exchange that brought no response head.
 pub(super) struct Failure {
@@ -53,7 +52,7 @@ impl SentClock {
 pub(super) struct Exchange {
     pub(super) deadlines: Deadlines,
     pub(super) clock: SentClock,
-    pub(super) doing: Cow<'static, str>,
+    pub(super) doing: Arc<str>,
     pub(super) pool: Arc<Pool>,
 }
 
@@ -119,7 +118,13 @@ impl Exchange {
             SentClock::At(_) => None,
             SentClock::AfterUpload(watch) => Some(watch),
         };
-        let body = WireBody::new(incoming, connection, self.pool, upload, self.doing.clone());
+        let body = WireBody::new(
+            incoming,
+            connection,
+            self.pool,
+            upload,
+            Arc::clone(&self.doing),
+        );
         let waits = Waits::new(first_until, self.deadlines.idle);
         TargetResponse {
             status: head.status,
@@ -129,7 +134,7 @@ impl Exchange {
     }
 
     fn explain(&self, error: hyper::Error) -> TargetError {
-        let doing = self.doing.clone();
+        let doing = Arc::clone(&self.doing);
         if let SentClock::AfterUpload(watch) = &self.clock
             && let Some(cause) = watch.failure()
         {

@@ -9,13 +9,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::combinators::BoxBody;
 use hyper::client::conn::http1::SendRequest;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, timeout};
 
-use crate::client::BoxError;
+use crate::wire::upload::RequestBody;
 
 /// More idle connections than this are closed: as many as a busy set of embedding callers needs.
 const MAX_IDLE: usize = 64;
@@ -23,9 +21,6 @@ const MAX_IDLE: usize = 64;
 const IDLE_LIFETIME: Duration = Duration::from_mins(1);
 /// How long the end of the previous exchange may take to settle before a new one is dialled.
 const SETTLE: Duration = Duration::from_millis(100);
-
-/// The body type of every request.
-pub(super) type RequestBody = BoxBody<Bytes, BoxError>;
 
 /// One open connection; dropping it closes it at once.
 pub(super) struct Connection {

@@ -6,11 +6,20 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
+use http_body_util::Full;
 use http_body_util::combinators::BoxBody;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::client::BoxError;
+
+/// The body of every request.
+pub(super) enum RequestBody {
+    /// All of it.
+    Full(Full<Bytes>),
+    /// Comes while it is sent.
+    Stream(Upload),
+}
 
 /// A streamed body that remembers how it ended.
 pub(super) struct Upload {
@@ -70,6 +79,37 @@ impl Upload {
                 Ok(())
             }
             Some(_) | None => Ok(()),
+        }
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        match self.get_mut() {
+            Self::Full(body) => Pin::new(body)
+                .poll_frame(cx)
+                .map_err(|never| match never {}),
+            Self::Stream(body) => Pin::new(body).poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Full(body) => body.is_end_stream(),
+            Self::Stream(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Full(body) => body.size_hint(),
+            Self::Stream(body) => body.size_hint(),
         }
     }
 }
