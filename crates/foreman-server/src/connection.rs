@@ -1,6 +1,6 @@
 //! Serves one connection of a caller.
 
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 
 use hyper::server::conn::http1;
@@ -14,6 +14,7 @@ use crate::io::{CallerIo, Patience, Wishes};
 use crate::reserve::{Arrival, PlaceKind};
 use crate::rests::{Rest, Rests};
 use crate::service::CallerService;
+use crate::when_woken::WhenWoken;
 
 /// Hyper takes no smaller buffer.
 const LEAST_BUFFER: usize = 8192;
@@ -43,18 +44,21 @@ pub(crate) async fn serve(stream: TcpStream, arrival: Arrival, app: Arc<App>, sh
         place: place.kind,
     };
     // On the heap: a future that is handed on has room for itself twice.
-    let connection = Box::pin(builder.serve_connection(io, service));
-    let must_go = async {
+    let mut connection = Box::pin(builder.serve_connection(io, service));
+    let drain = pin!(shutdown.drain.cancelled());
+    let must_go = pin!(async {
         tokio::select! {
             biased;
             () = shutdown.force.cancelled() => {}
             () = makes_room(&rest, &wishes) => {}
             () = rest.is_cut_off() => {}
         }
-    };
+    });
+    // The connection is looked at several times for each request, these once in its life.
+    let (drain, must_go) = (WhenWoken::new(drain), WhenWoken::new(must_go));
     tokio::select! {
         biased;
-        ended = until_ended(connection, &shutdown) => match ended {
+        ended = until_ended(connection.as_mut(), drain) => match ended {
             Ok(()) => {}
             // Callers leave as they like: nobody must act.
             Err(error) => tracing::debug!(%error, "connection ended early"),
@@ -63,18 +67,19 @@ pub(crate) async fn serve(stream: TcpStream, arrival: Arrival, app: Arc<App>, sh
             tracing::debug!("connection dropped, for room, for memory or for the shutdown");
         }
     }
+    drop(connection);
     rest.hand_over(place);
 }
 
 /// Serves it until it has ended; at the first stage of the shutdown it takes no more requests.
 async fn until_ended(
-    mut connection: Pin<Box<http1::Connection<CallerIo, CallerService>>>,
-    shutdown: &Shutdown,
+    mut connection: Pin<&mut http1::Connection<CallerIo, CallerService>>,
+    drain: impl Future<Output = ()>,
 ) -> hyper::Result<()> {
     tokio::select! {
         biased;
-        ended = &mut connection => ended,
-        () = shutdown.drain.cancelled() => {
+        ended = connection.as_mut() => ended,
+        () = drain => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }

@@ -43,7 +43,7 @@ impl HostCheck {
                 HostVerdict::Refuse
             };
         }
-        if self.is_local_name(&name.to_ascii_lowercase()) {
+        if self.is_local_name(name) {
             HostVerdict::PassByName
         } else {
             HostVerdict::Refuse
@@ -52,12 +52,19 @@ impl HostCheck {
 
     fn is_local_name(&self, name: &str) -> bool {
         name.is_empty()
-            || name == "localhost"
-            || self.hostname.as_deref() == Some(name)
+            || name.eq_ignore_ascii_case("localhost")
+            || (self.hostname.as_ref()).is_some_and(|own| name.eq_ignore_ascii_case(own))
             || [".localhost", ".local", ".internal"]
                 .iter()
-                .any(|suffix| name.ends_with(suffix))
+                .any(|suffix| ends_with(name, suffix))
     }
+}
+
+/// Tells whether a name ends so, in small letters or capitals.
+fn ends_with(name: &str, suffix: &str) -> bool {
+    let start = name.len().checked_sub(suffix.len());
+    let end = start.and_then(|start| name.get(start..));
+    end.is_some_and(|end| end.eq_ignore_ascii_case(suffix))
 }
 
 fn is_near(address: IpAddr) -> bool {

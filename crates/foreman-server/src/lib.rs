@@ -53,6 +53,7 @@ mod service;
 mod shape;
 mod target;
 mod terms;
+mod when_woken;
 
 pub use config::{Interim, Rate, ServerConfig, TokenEntry};
 pub use error::ServeError;

@@ -1,5 +1,6 @@
 //! The server's instruments.
 
+use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -23,7 +24,7 @@ const BUCKETS: [f64; 14] = [
     0.001, 0.005, 0.02, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 180.0, 600.0, 3_600.0,
 ];
 
-type StatusLabels = [(&'static str, String); 2];
+type StatusLabels = [(&'static str, Cow<'static, str>); 2];
 /// Models with a label of their own: names are the callers' to choose.
 const MODELS: usize = 50;
 
@@ -150,9 +151,13 @@ impl Metrics {
 
     pub(crate) fn ended(&self, class: Class, status: Option<StatusCode>, took: Duration) {
         // Without a status the caller left before there was one.
-        let status = status.map_or_else(|| "none".to_owned(), |status| status.as_str().to_owned());
+        let status = match status {
+            Some(StatusCode::OK) => Cow::Borrowed("200"),
+            Some(status) => Cow::Owned(status.as_str().to_owned()),
+            None => Cow::Borrowed("none"),
+        };
         self.requests
-            .get_or_create(&[("route", class.as_str().to_owned()), ("status", status)])
+            .get_or_create(&[("route", Cow::Borrowed(class.as_str())), ("status", status)])
             .inc();
         self.durations
             .get_or_create(&[("route", class.as_str())])

@@ -11,9 +11,9 @@ use http::{Method, StatusCode};
 use http_body::{Body as _, Frame, SizeHint};
 use tokio::time::Instant;
 
-use crate::Metrics;
+use crate::app::App;
 use crate::caps::OpenRequest;
-use crate::deliveries::{Deliveries, Delivery};
+use crate::deliveries::Delivery;
 use crate::io::Wishes;
 use crate::metrics::Counted;
 use crate::response::Body;
@@ -21,7 +21,7 @@ use crate::router::Class;
 
 /// What is noted of a request; written when it is dropped, since callers leave at any time.
 pub(crate) struct Record {
-    metrics: Metrics,
+    app: Arc<App>,
     wishes: Arc<Wishes>,
     method: Method,
     class: Class,
@@ -34,14 +34,9 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    pub(crate) fn begin(
-        metrics: Metrics,
-        wishes: Arc<Wishes>,
-        method: Method,
-        class: Class,
-    ) -> Self {
+    pub(crate) fn begin(app: Arc<App>, wishes: Arc<Wishes>, method: Method, class: Class) -> Self {
         Self {
-            metrics,
+            app,
             wishes,
             method,
             class,
@@ -63,19 +58,21 @@ impl Record {
         self.open = open;
     }
 
-    /// Notes the head of the answer, and follows its body to the end.
-    pub(crate) fn follow(
-        mut self,
-        response: http::Response<Body>,
-        deliveries: &Deliveries,
-    ) -> http::Response<Recorded> {
+    /// Notes that the request met a defect.
+    pub(crate) fn panicked(&self) {
+        self.app.metrics.panicked();
+    }
+
+    /// Notes the head of the answer, which begins now, and follows its body to the end.
+    pub(crate) fn follow(mut self, response: http::Response<Body>) -> http::Response<Recorded> {
+        self.wishes.begin_answer();
         self.status = Some(response.status());
         self.job = response.extensions().get::<JobId>().copied();
         self.complete = response.body().is_end_stream() || self.method == Method::HEAD;
         let open = !self.complete && response.body().comes_in_pieces();
-        let stream = open.then(|| self.metrics.open_stream());
+        let stream = open.then(|| self.app.metrics.open_stream());
         let held = response.body().held();
-        let delivery = held.map(|held| deliveries.begin(held, self.wishes.rest()));
+        let delivery = held.map(|held| self.app.deliveries.begin(held, self.wishes.rest()));
         response.map(|body| Recorded {
             body,
             record: self,
@@ -89,7 +86,7 @@ impl Drop for Record {
     fn drop(&mut self) {
         self.wishes.end_answer();
         let took = self.began.elapsed();
-        self.metrics.ended(self.class, self.status, took);
+        self.app.metrics.ended(self.class, self.status, took);
         tracing::info!(
             http.method = known(&self.method),
             http.route = self.class.as_str(),

@@ -1,5 +1,6 @@
 //! What happens to every request, whatever its route.
 
+use std::borrow::Cow;
 use std::convert::Infallible;
 use std::future::ready;
 use std::panic::AssertUnwindSafe;
@@ -45,6 +46,8 @@ impl hyper::service::Service<Request<Incoming>> for CallerService {
     type Future = Answer;
 
     fn call(&self, req: Request<Incoming>) -> Answer {
+        // Now, and not when the future is first looked at: the head has come.
+        self.wishes.begin_request();
         let service = self.clone();
         // Boxed, so that each step of the way costs a waiting caller a pointer only.
         let request = Box::new(req);
@@ -54,31 +57,25 @@ impl hyper::service::Service<Request<Incoming>> for CallerService {
 
 impl CallerService {
     async fn answer(self, request: Box<Request<Incoming>>) -> http::Response<Recorded> {
-        self.wishes.begin_request();
         let uri = request.uri();
         let shape = shape::of_path(uri.path());
         let route = router::route(request.method(), uri.path(), uri.query());
-        let metrics = self.app.metrics.clone();
-        let wishes = Arc::clone(&self.wishes);
-        let method = request.method().clone();
-        let mut record = Record::begin(metrics, Arc::clone(&wishes), method, route.class());
-        let app = Arc::clone(&self.app);
-        let deliveries = self.app.deliveries.clone();
+        let (app, wishes) = (Arc::clone(&self.app), Arc::clone(&self.wishes));
+        let mut record = Record::begin(app, wishes, request.method().clone(), route.class());
         let is_last = self.place == PlaceKind::Reserved || is_oddly_framed(request.headers());
         let answered = AssertUnwindSafe(self.judge(route, request, &mut record))
             .catch_unwind()
             .await;
-        wishes.begin_answer();
         let mut response = answered.unwrap_or_else(|panic| {
             tracing::error!(panic = panic_text(&*panic), "a request met a defect");
-            app.metrics.panicked();
+            record.panicked();
             ApiError::internal().response(shape)
         });
         if is_last {
             let close = HeaderValue::from_static("close");
             response.headers_mut().insert(header::CONNECTION, close);
         }
-        record.follow(response, &deliveries)
+        record.follow(response)
     }
 
     /// Answers a request once it may come in.
@@ -324,14 +321,14 @@ fn malformed(request: &Request<Incoming>) -> Option<&'static str> {
 }
 
 /// Returns the host that the caller asked, as it wrote it.
-fn host(request: &Request<Incoming>) -> String {
+fn host(request: &Request<Incoming>) -> Cow<'_, str> {
     if let Some(authority) = request.uri().authority() {
-        return authority.as_str().to_owned();
+        return Cow::Borrowed(authority.as_str());
     }
     request
         .headers()
         .get(header::HOST)
-        .map(|host| String::from_utf8_lossy(host.as_bytes()).into_owned())
+        .map(|host| String::from_utf8_lossy(host.as_bytes()))
         .unwrap_or_default()
 }
 

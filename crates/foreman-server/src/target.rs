@@ -18,26 +18,27 @@ pub(crate) async fn pass(call: Call, deadlines: Deadlines) -> Result<TargetRespo
     let (head, body) = call.request.into_parts();
     let app = &call.app;
     let body = request::forwardable(body, app, &call.wishes).await?;
-    send(app, &head, body, deadlines).await
+    send(app, head, body, deadlines).await
 }
 
 /// Passes a request through whose body was read already.
 pub(crate) async fn pass_read(app: &App, head: &Parts, body: Bytes) -> Result<Response, ApiError> {
-    let response = send(app, head, TargetBody::Full(body), Deadlines::UNLIMITED).await?;
+    let body = TargetBody::Full(body);
+    let response = send(app, head.clone(), body, Deadlines::UNLIMITED).await?;
     Ok(answer(response, None))
 }
 
 async fn send(
     app: &App,
-    head: &Parts,
+    head: Parts,
     body: TargetBody,
     deadlines: Deadlines,
 ) -> Result<TargetResponse, ApiError> {
     let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
     let request = TargetRequest {
-        method: head.method.clone(),
         path_and_query: path.to_owned(),
-        headers: head.headers.clone(),
+        method: head.method,
+        headers: head.headers,
         body,
         deadlines,
     };
