@@ -1,5 +1,6 @@
 //! Log lines: what is written, in which form, and where.
 
+mod json;
 mod lines;
 
 use std::fmt;
@@ -14,6 +15,7 @@ use tracing_subscriber::fmt::MakeWriter;
 
 pub use lines::Log;
 
+use json::JsonLines;
 use lines::Lines;
 
 /// What a stream of the program is connected to.
@@ -164,8 +166,8 @@ where
         let colour = screen == Screen::Colour;
         Dispatch::new(lines.with_ansi(colour).compact().finish())
     } else {
-        let lines = lines.json().flatten_event(true);
-        Dispatch::new(lines.with_span_list(false).finish())
+        let lines = lines.json().event_format(JsonLines::default());
+        Dispatch::new(lines.finish())
     })
 }
 
@@ -178,7 +180,14 @@ mod tests {
     use super::*;
 
     #[derive(Clone, Default)]
-    struct Sink(Arc<Mutex<Vec<u8>>>);
+    pub(super) struct Sink(Arc<Mutex<Vec<u8>>>);
+
+    impl Sink {
+        pub(super) fn text(&self) -> String {
+            let bytes = self.0.lock().unwrap().clone();
+            String::from_utf8(bytes).unwrap()
+        }
+    }
 
     impl io::Write for Sink {
         fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
@@ -203,8 +212,7 @@ mod tests {
             tracing::info!(job = "01J", attempt = 2, "job done");
             tracing::debug!("a decision");
         });
-        let bytes = sink.0.lock().unwrap().clone();
-        String::from_utf8(bytes).unwrap()
+        sink.text()
     }
 
     #[test]
