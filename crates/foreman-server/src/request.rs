@@ -1,5 +1,6 @@
 //! The bodies of callers' requests.
 
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -187,7 +188,7 @@ impl<'a> Coming<'a> {
     async fn next(&mut self) -> Result<Option<Bytes>, ApiError> {
         loop {
             let due = self.pace.due(self.began, Instant::now(), self.size);
-            let Ok(frame) = timeout_at(due, self.body.frame()).await else {
+            let Some(frame) = by(due, self.body.frame()).await else {
                 self.wishes.linger();
                 let message = "the body of the request stopped coming, or came too slowly";
                 return Err(ApiError::new(Fault::BodyTimeout, message));
@@ -207,6 +208,15 @@ impl<'a> Coming<'a> {
                 }
             }
         }
+    }
+}
+
+/// Waits for something until it is due; makes no timer where it is there.
+async fn by<T>(due: Instant, mut coming: impl Future<Output = T> + Unpin) -> Option<T> {
+    let look = poll_fn(|cx| Poll::Ready(Pin::new(&mut coming).poll(cx))).await;
+    match look {
+        Poll::Ready(come) => Some(come),
+        Poll::Pending => timeout_at(due, coming).await.ok(),
     }
 }
 

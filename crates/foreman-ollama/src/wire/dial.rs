@@ -17,6 +17,7 @@ use crate::client::BoxError;
 use crate::error::{ConfigError, ErrorKind, TargetError};
 use crate::resolver::Resolver;
 use crate::url::TargetUrl;
+use crate::wire::alarm::Alarm;
 use crate::wire::failure;
 use crate::wire::names::Names;
 use crate::wire::pool::{Connection, Counted, Driver, Received};
@@ -90,6 +91,7 @@ impl Dialer {
             sender,
             received,
             driver,
+            alarm: Alarm::default(),
         })
     }
 }

@@ -7,13 +7,14 @@ use std::sync::Arc;
 use http::{Request, Response};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 
 use crate::client::TargetResponse;
 use crate::config::Deadlines;
 use crate::error::{ErrorKind, TargetError};
 use crate::headers;
 use crate::stream::{TargetStream, Waits};
+use crate::wire::alarm::Alarm;
 use crate::wire::body::WireBody;
 use crate::wire::failure;
 use crate::wire::pool::{Connection, Driver, Pool};
@@ -64,9 +65,14 @@ impl Exchange {
         request: Request<RequestBody>,
     ) -> Result<TargetResponse, Failure> {
         let before = connection.received.count();
-        let sending = pin!(connection.sender.send_request(request));
-        let driver = &mut connection.driver;
-        match self.until_head(sending, driver).await {
+        let Connection {
+            sender,
+            driver,
+            alarm,
+            ..
+        } = &mut connection;
+        let sending = pin!(sender.send_request(request));
+        match self.until_head(sending, driver, alarm).await {
             Some(Ok(response)) => Ok(self.respond(connection, response)),
             Some(Err(error)) => {
                 let silent_end = !error.is_parse() && connection.received.count() == before;
@@ -86,13 +92,14 @@ impl Exchange {
         &mut self,
         mut sending: Pin<&mut F>,
         driver: &mut Driver,
+        alarm: &mut Alarm,
     ) -> Option<F::Output> {
         let limit = self.deadlines.first_byte;
         let clock = &mut self.clock;
         let expired = async move {
             match limit {
                 Some(limit) => match clock.sent().await.checked_add(limit) {
-                    Some(until) => sleep_until(until).await,
+                    Some(until) => poll_fn(|cx| alarm.poll(cx, until)).await,
                     None => pending().await,
                 },
                 None => pending().await,

@@ -1,5 +1,6 @@
 //! HTTP/1.1 to the target: dialling, a small pool, one exchange at a time per connection.
 
+mod alarm;
 mod body;
 mod client;
 mod dial;

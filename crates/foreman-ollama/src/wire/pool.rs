@@ -13,6 +13,7 @@ use hyper::client::conn::http1::SendRequest;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, timeout};
 
+use crate::wire::alarm::Alarm;
 use crate::wire::upload::RequestBody;
 
 /// More idle connections than this are closed: as many as a busy set of embedding callers needs.
@@ -27,6 +28,8 @@ pub(super) struct Connection {
     pub(super) sender: SendRequest<RequestBody>,
     pub(super) received: Received,
     pub(super) driver: Driver,
+    /// Rings when an answer does not begin in time.
+    pub(super) alarm: Alarm,
 }
 
 /// What moves a connection's bytes.
@@ -92,14 +95,18 @@ struct Idle {
 impl Connection {
     /// Waits for the end of the exchange before; tells whether it can carry another one.
     async fn settled(&mut self) -> bool {
-        let Self { sender, driver, .. } = self;
+        // Nearly always it has settled already: then no timer is made.
+        if let Poll::Ready(settled) = poll_fn(|cx| Poll::Ready(self.poll_settled(cx))).await {
+            return settled;
+        }
+        let settling = poll_fn(|cx| self.poll_settled(cx));
+        timeout(SETTLE, settling).await.unwrap_or(false)
+    }
+
+    fn poll_settled(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         // Driven first: the target may have closed it meanwhile.
-        poll_fn(|cx| {
-            driver.drive(cx);
-            sender.poll_ready(cx)
-        })
-        .await
-        .is_ok()
+        self.driver.drive(cx);
+        self.sender.poll_ready(cx).map(|ready| ready.is_ok())
     }
 }
 
@@ -112,7 +119,7 @@ impl Pool {
             if !fresh || connection.sender.is_closed() {
                 continue;
             }
-            if let Ok(true) = timeout(SETTLE, connection.settled()).await {
+            if connection.settled().await {
                 return Some(connection);
             }
         }
@@ -126,9 +133,9 @@ impl Pool {
         }
         let since = Instant::now();
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        idle.retain(|one| {
-            since.duration_since(one.since) < IDLE_LIFETIME && !one.connection.sender.is_closed()
-        });
+        // The oldest are first. Closed ones are found out when they are taken.
+        let old = idle.partition_point(|one| since.duration_since(one.since) >= IDLE_LIFETIME);
+        idle.drain(..old);
         if idle.len() < MAX_IDLE {
             idle.push(Idle { connection, since });
         }
