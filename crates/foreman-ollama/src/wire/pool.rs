@@ -14,6 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, timeout};
 
 use crate::wire::alarm::Alarm;
+use crate::wire::bell::Bell;
 use crate::wire::upload::RequestBody;
 
 /// More idle connections than this are closed: as many as a busy set of embedding callers needs.
@@ -32,23 +33,22 @@ pub(super) struct Connection {
     pub(super) alarm: Alarm,
 }
 
+type Driving = Pin<Box<dyn Future<Output = ()> + Send + Sync>>;
+
 /// What moves a connection's bytes.
 ///
 /// It has no task of its own: whoever waits for something on the connection drives it, so that no
 /// byte is handed from one task to another. While nobody waits, nothing is read.
-pub(super) struct Driver(Option<Pin<Box<dyn Future<Output = ()> + Send + Sync>>>);
+pub(super) struct Driver {
+    driving: Option<Driving>,
+    bell: Bell,
+}
 
 impl Driver {
     pub(super) fn new(driving: impl Future<Output = ()> + Send + Sync + 'static) -> Self {
-        Self(Some(Box::pin(driving)))
-    }
-
-    /// Moves what can be moved now; whoever waits for it is woken when there is more.
-    pub(super) fn drive(&mut self, cx: &mut Context<'_>) {
-        if let Some(driving) = &mut self.0
-            && driving.as_mut().poll(cx).is_ready()
-        {
-            self.0 = None;
+        Self {
+            driving: Some(Box::pin(driving)),
+            bell: Bell::default(),
         }
     }
 
@@ -58,11 +58,36 @@ impl Driver {
         cx: &mut Context<'_>,
         mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>,
     ) -> Poll<T> {
-        if let Poll::Ready(value) = poll(cx) {
-            return Poll::Ready(value);
-        }
-        self.drive(cx);
-        poll(cx)
+        let Self { driving, bell } = self;
+        bell.look(cx, |cx| {
+            if let Poll::Ready(value) = poll(cx) {
+                return Poll::Ready(value);
+            }
+            drive(driving, cx);
+            poll(cx)
+        })
+    }
+
+    /// The same, but drives it first.
+    fn poll_driven<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        poll: impl FnOnce(&mut Context<'_>) -> Poll<T>,
+    ) -> Poll<T> {
+        let Self { driving, bell } = self;
+        bell.look(cx, |cx| {
+            drive(driving, cx);
+            poll(cx)
+        })
+    }
+}
+
+/// Moves what can be moved now; whoever waits for it is woken when there is more.
+fn drive(driving: &mut Option<Driving>, cx: &mut Context<'_>) {
+    if let Some(running) = driving
+        && running.as_mut().poll(cx).is_ready()
+    {
+        *driving = None;
     }
 }
 
@@ -104,9 +129,9 @@ impl Connection {
     }
 
     fn poll_settled(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        let Self { sender, driver, .. } = self;
         // Driven first: the target may have closed it meanwhile.
-        self.driver.drive(cx);
-        self.sender.poll_ready(cx).map(|ready| ready.is_ok())
+        driver.poll_driven(cx, |cx| sender.poll_ready(cx).map(|ready| ready.is_ok()))
     }
 }
 
