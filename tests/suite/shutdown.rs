@@ -3,9 +3,10 @@
 use foreman_stub::Hold;
 use foreman_tests::{Books, Exchange, Pair, chat, eventually, stub};
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::json;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 
-use crate::{A, content, foreman};
+use crate::{A, EMBEDDER, content, foreman};
 
 #[tokio::test]
 async fn a_signal_lets_the_running_chat_end_and_keeps_the_waiting_ones() {
@@ -43,6 +44,22 @@ async fn a_signal_lets_the_running_chat_end_and_keeps_the_waiting_ones() {
     .await
     .unwrap();
     drop(next);
+}
+
+#[tokio::test]
+async fn the_log_of_an_orderly_end_has_a_line_for_each_request() {
+    let Pair { stub, mut foreman } = Pair::start(stub(), foreman()).await;
+    for number in 0..50 {
+        let body = json!({"model": EMBEDDER, "input": number.to_string()});
+        assert_eq!(foreman.post("/api/embed", &body).await.status(), 200);
+    }
+
+    foreman.signal(Signal::TERM);
+    let exit = foreman.exit().await;
+
+    assert_eq!(exit.code(), Some(0));
+    assert_eq!(foreman.log().having("http.route", "direct").len(), 50);
+    drop(stub);
 }
 
 #[tokio::test]

@@ -59,4 +59,5 @@ pub use config::{Interim, Rate, ServerConfig, TokenEntry};
 pub use error::ServeError;
 pub use foreman_scheduler::Shutdown;
 pub use metrics::Metrics;
+pub use record::REQUEST_LINES;
 pub use server::{Parts, Server};

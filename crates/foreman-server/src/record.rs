@@ -19,6 +19,9 @@ use crate::metrics::Counted;
 use crate::response::Body;
 use crate::router::Class;
 
+/// The target of the lines of requests that ended, which are by far the most.
+pub const REQUEST_LINES: &str = module_path!();
+
 /// What is noted of a request; written when it is dropped, since callers leave at any time.
 pub(crate) struct Record {
     app: Arc<App>,

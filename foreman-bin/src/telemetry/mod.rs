@@ -119,9 +119,9 @@ impl FromStr for LogFilter {
 
 /// Sends the log of this process to standard error, that of the `log` crate included.
 ///
-/// Each line is written at once to a terminal. Elsewhere lines are written together, until what is
-/// returned is dropped: warnings and errors at once with all before them, others within some
-/// milliseconds.
+/// Each line is written at once to a terminal. Elsewhere those of requests that ended wait for
+/// company, until what is returned is dropped: they are written with the next other line, or within
+/// some milliseconds.
 ///
 /// # Errors
 ///
