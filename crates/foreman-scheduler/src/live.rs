@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use foreman_job::{Job, JobId, JobState};
 use tokio::sync::mpsc;
@@ -22,7 +22,8 @@ pub(crate) struct LiveJob {
     resend: Option<Box<RequestKey>>,
     pub(crate) spool: Spool,
     /// Set when the run must stop: somebody asked to cancel it, or its caller left.
-    pub(crate) cancel: CancellationToken,
+    /// Made when it is asked for, since most jobs only wait.
+    pub(crate) cancel: LazyLock<CancellationToken>,
     /// Callers attached now.
     attached: AtomicU32,
     /// Whether the job is finished although its caller leaves.
@@ -115,7 +116,7 @@ impl LiveJob {
             } else {
                 Spool::sealed()
             },
-            cancel: CancellationToken::new(),
+            cancel: LazyLock::new(CancellationToken::new),
             attached: AtomicU32::new(0),
             kept: AtomicBool::new(when_caller_leaves == WhenCallerLeaves::Finish),
             working: AtomicBool::new(false),

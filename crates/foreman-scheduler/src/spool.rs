@@ -58,10 +58,11 @@ pub(crate) enum Item {
 struct State {
     /// Grows when an attempt's output is forgotten; a reader of the old one must not go on.
     generation: u32,
-    opening: Option<Opening>,
+    /// Boxed like the ending: both are large, and a job that waits has neither.
+    opening: Option<Box<Opening>>,
     chunks: Vec<Bytes>,
     size: u64,
-    ending: Option<(Ending, u32)>,
+    ending: Option<Box<(Ending, u32)>>,
     /// Whether nobody may read yet, since the job may not be durable.
     sealed: bool,
 }
@@ -99,7 +100,7 @@ impl Spool {
 
     /// Publishes the beginning of an answer.
     pub(crate) fn open(&self, opening: Opening) {
-        self.lock().opening = Some(opening);
+        self.lock().opening = Some(Box::new(opening));
         self.changed.notify_waiters();
     }
 
@@ -108,7 +109,7 @@ impl Spool {
     pub(crate) fn push(&self, opening: impl FnOnce() -> Opening, chunk: Bytes) -> u64 {
         let mut state = self.lock();
         if state.opening.is_none() {
-            state.opening = Some(opening());
+            state.opening = Some(Box::new(opening()));
         }
         let before = state.size;
         state.size = before.saturating_add(len(&chunk));
@@ -133,7 +134,7 @@ impl Spool {
                 state.size = state.size.saturating_add(len(&last));
                 state.chunks.push(last);
             }
-            state.ending = Some((ending, attempt));
+            state.ending = Some(Box::new((ending, attempt)));
         }
         self.changed.notify_waiters();
     }
@@ -223,7 +224,7 @@ impl Spool {
         {
             cursor.opened = true;
             cursor.generation = state.generation;
-            return Some(Item::Opening(opening.clone()));
+            return Some(Item::Opening(Opening::clone(opening)));
         }
         if cursor.opened && cursor.generation != state.generation {
             return Some(Item::Ending(Ending::Failed(begun_again()), 0));
@@ -236,8 +237,8 @@ impl Spool {
         }
         state
             .ending
-            .clone()
-            .map(|(ending, attempt)| Item::Ending(ending, attempt))
+            .as_deref()
+            .map(|(ending, attempt)| Item::Ending(ending.clone(), *attempt))
     }
 
     fn has(&self, cursor: &Cursor) -> bool {

@@ -71,8 +71,8 @@ impl Ticket {
     /// Waits until [`first`](Self::first) has something to give.
     ///
     /// Waiting like this costs the least memory.
-    pub async fn ready(&self) {
-        self.attachment.job().spool.ready(&self.cursor).await;
+    pub fn ready(&self) -> impl Future<Output = ()> + Send {
+        self.attachment.job().spool.ready(&self.cursor)
     }
 
     /// Waits until the answer begins or the job ends without one.
