@@ -166,7 +166,7 @@ mod tests {
     use super::*;
 
     fn is_cut(connection: &Rest) -> bool {
-        connection.is_cut_off().now_or_never().is_some()
+        connection.is_cut_off() && connection.asked_to_leave().now_or_never().is_some()
     }
 
     fn connections<const N: usize>() -> [Arc<Rest>; N] {

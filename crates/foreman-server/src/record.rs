@@ -76,11 +76,13 @@ impl Record {
         let stream = open.then(|| self.app.metrics.open_stream());
         let held = response.body().held();
         let delivery = held.map(|held| self.app.deliveries.begin(held, self.wishes.rest()));
-        response.map(|body| Recorded {
-            body,
-            record: self,
-            delivery,
-            _stream: stream,
+        response.map(|body| {
+            Recorded(Box::new(Given {
+                body,
+                record: self,
+                delivery,
+                _stream: stream,
+            }))
         })
     }
 }
@@ -117,8 +119,11 @@ fn known(method: &Method) -> &'static str {
     }
 }
 
-/// A body whose end is noted.
-pub(crate) struct Recorded {
+/// A body whose end is noted. Boxed, since hyper keeps room for one beside each waiting caller.
+pub(crate) struct Recorded(Box<Given>);
+
+/// A body that is given.
+struct Given {
     body: Body,
     record: Record,
     /// Counts what it holds in memory until it is given.
@@ -135,15 +140,16 @@ impl http_body::Body for Recorded {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, TargetError>>> {
-        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        let given = &mut *self.0;
+        let polled = Pin::new(&mut given.body).poll_frame(cx);
         match &polled {
-            Poll::Ready(None) => self.record.complete = true,
+            Poll::Ready(None) => given.record.complete = true,
             // Hyper asks no more once the announced length is there.
             Poll::Ready(Some(Ok(_))) => {
-                if let Some(delivery) = &self.delivery {
-                    delivery.took(self.body.left());
+                if let Some(delivery) = &given.delivery {
+                    delivery.took(given.body.left());
                 }
-                self.record.complete = self.body.is_end_stream();
+                given.record.complete = given.body.is_end_stream();
             }
             Poll::Ready(Some(Err(_))) | Poll::Pending => {}
         }
@@ -151,10 +157,10 @@ impl http_body::Body for Recorded {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.0.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        self.0.body.size_hint()
     }
 }

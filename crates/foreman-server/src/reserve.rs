@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
@@ -35,6 +36,7 @@ pub(crate) struct Place {
 /// A connection that has come, with the place that it has for now.
 #[derive(Debug)]
 pub(crate) struct Arrival {
+    stream: TcpStream,
     place: Place,
     places: Places,
     rests: Rests,
@@ -93,8 +95,9 @@ impl Places {
 }
 
 impl Arrival {
-    pub(crate) const fn new(place: Place, places: Places, rests: Rests) -> Self {
+    pub(crate) const fn new(stream: TcpStream, place: Place, places: Places, rests: Rests) -> Self {
         Self {
+            stream,
             place,
             places,
             rests,
@@ -107,23 +110,24 @@ impl Arrival {
         clippy::significant_drop_tightening,
         reason = "the place in the reserve is kept until there is a better one"
     )]
-    pub(crate) async fn settle(self, metrics: &Metrics) -> (Place, Rests) {
+    pub(crate) async fn settle(self: Box<Self>, metrics: &Metrics) -> (TcpStream, Place, Rests) {
         let Self {
+            stream,
             place,
             places,
             rests,
-        } = self;
+        } = *self;
         let place = places.better(place);
         if place.kind == PlaceKind::Ordinary {
-            return (place, rests);
+            return (stream, place, rests);
         }
         let Some(vacated) = rests.make_room() else {
-            return (place, rests);
+            return (stream, place, rests);
         };
         metrics.made_room();
         let vacated = timeout(LEAVING, vacated).await;
         let place = vacated.ok().and_then(Result::ok).unwrap_or(place);
-        (place, rests)
+        (stream, place, rests)
     }
 }
 

@@ -3,9 +3,10 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::futures::Notified;
 use tokio::sync::{Notify, oneshot};
 
 use crate::reserve::Place;
@@ -28,8 +29,10 @@ pub(crate) struct Rest {
     all: Arc<All>,
     /// The turn at which its rest began; 0 while it does not rest.
     since: AtomicU64,
+    /// Rung when it is asked to leave, or must.
     leave: Notify,
-    cut: Notify,
+    /// Whether it must, whatever is said on it.
+    cut: AtomicBool,
     /// Who gets its place.
     heir: Mutex<Option<Heir>>,
 }
@@ -96,19 +99,21 @@ impl Rest {
         self.since.store(0, Ordering::Release);
     }
 
-    /// Waits until the connection is asked to leave. It need not, when a request has come meanwhile.
-    pub(crate) async fn asked_to_leave(&self) {
-        self.leave.notified().await;
+    /// Waits until the connection is asked to leave. It need not, when a request has come meanwhile,
+    /// unless it [is cut off](Self::is_cut_off).
+    pub(crate) fn asked_to_leave(&self) -> Notified<'_> {
+        self.leave.notified()
     }
 
     /// Closes the connection, whatever is said on it.
     pub(crate) fn cut_off(&self) {
-        self.cut.notify_one();
+        self.cut.store(true, Ordering::Release);
+        self.leave.notify_one();
     }
 
-    /// Waits until the connection must be closed.
-    pub(crate) async fn is_cut_off(&self) {
-        self.cut.notified().await;
+    /// Tells whether the connection must be closed.
+    pub(crate) fn is_cut_off(&self) -> bool {
+        self.cut.load(Ordering::Acquire)
     }
 
     /// Gives the place of a connection that has ended to the one that waits for it, if any.

@@ -89,8 +89,12 @@ impl Server {
             match accepted {
                 Ok((stream, place)) => {
                     let app = Arc::clone(&app);
-                    let arrival = Arrival::new(place, places.clone(), rests.clone());
-                    tasks.spawn(connection::serve(stream, arrival, app, shutdown.clone()));
+                    let shutdown = shutdown.clone();
+                    tasks.spawn(connection::serve(
+                        Box::new(Arrival::new(stream, place, places.clone(), rests.clone())),
+                        app,
+                        shutdown,
+                    ));
                 }
                 Err(error) if is_of_one_connection(&error) => {}
                 Err(error) => {

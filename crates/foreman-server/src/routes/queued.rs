@@ -6,8 +6,7 @@ use bytes::Bytes;
 use foreman_job::{Endpoint, RunnerKey};
 use foreman_ollama::{RequestHead, RequestKind, forwardable_headers, unknown_model};
 use foreman_scheduler::{
-    Detached, NewRequest, Resendable, Submitted, Ticket, WhenCallerLeaves, api_of, runner_key,
-    to_stored,
+    Detached, NewRequest, Resendable, Submitted, WhenCallerLeaves, api_of, runner_key, to_stored,
 };
 use foreman_store::IdempotencyKey;
 use http::header::{HeaderName, HeaderValue};
@@ -15,18 +14,17 @@ use http::request::Parts;
 use sha2::{Digest, Sha256};
 
 use super::unload::{self, UnloadRequest};
-use super::waiting::Waiting;
+use super::waiting::{Signs, Waiting};
 use super::wish::{self, NoJob, Place};
 use super::{jobs, replay};
 use crate::app::{App, Call};
 use crate::auth::Caller;
 use crate::error::ApiError;
-use crate::io::Wishes;
 use crate::request::{self, Whole};
 use crate::reserve::Held;
 use crate::response::Response;
 use crate::terms::Terms;
-use crate::{interim, target};
+use crate::{Interim, interim, target};
 
 const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 
@@ -46,6 +44,14 @@ struct Checked {
     wish: RequestHead,
     terms: Terms,
     caller: Caller,
+    held: Held,
+}
+
+/// What is kept of a request while it is handed on.
+struct Handed {
+    job: NewRequest,
+    signs: Signs,
+    respond_async: bool,
     /// Kept until the request was handed on.
     _held: Held,
 }
@@ -64,13 +70,18 @@ pub(crate) fn answer(
     // reading and checking needs.
     let entering = Box::pin(enter(endpoint, call));
     async move {
-        match entering.await? {
-            Step::Answered(response) => Ok(*response),
-            Step::Wait(waiting) => waiting.answer().await,
-        }
+        let waiting = match entering.await? {
+            Step::Answered(response) => return Ok(*response),
+            Step::Wait(waiting) => waiting,
+        };
+        Box::pin(waiting.answer()).await
     }
 }
 
+#[expect(
+    clippy::significant_drop_tightening,
+    reason = "what was read is handed on as a whole, or goes with its answer"
+)]
 async fn enter(endpoint: Endpoint, call: Call) -> Result<Step, ApiError> {
     let app = Arc::clone(&call.app);
     let wishes = Arc::clone(&call.wishes);
@@ -90,14 +101,20 @@ async fn enter(endpoint: Endpoint, call: Call) -> Result<Step, ApiError> {
         };
         return Ok(Step::answered(unload::answer(&app, request).await?));
     }
+    let Handed {
+        job,
+        signs,
+        respond_async,
+        _held,
+    } = checked.hand_on(app.config.interim, runner);
     let refused = |error| ApiError::refused(&error, |backlog| app.retry_after(backlog));
-    if checked.terms.respond_async {
-        let made = app.scheduler.submit_detached(checked.job(runner)).await;
+    if respond_async {
+        let made = app.scheduler.submit_detached(job).await;
         let made = made.map_err(refused)?;
-        return Ok(Step::answered(accepted(&app, made).await));
+        // Boxed, like all that few callers ask for.
+        return Ok(Step::answered(Box::pin(accepted(&app, made)).await));
     }
-    let submitted = app.scheduler.submit(checked.job(runner)).await;
-    let submitted = submitted.map_err(refused)?;
+    let submitted = app.scheduler.submit(job).await.map_err(refused)?;
     let ticket = match submitted {
         Submitted::New(ticket) | Submitted::Attached(ticket) => ticket,
         Submitted::Ended(job) => {
@@ -106,7 +123,13 @@ async fn enter(endpoint: Endpoint, call: Call) -> Result<Step, ApiError> {
             ));
         }
     };
-    Ok(Step::Wait(Box::new(checked.waiting(app, wishes, ticket))))
+    Ok(Step::Wait(Box::new(Waiting {
+        app,
+        wishes,
+        ticket,
+        endpoint,
+        signs,
+    })))
 }
 
 /// Reads a request whole and finds out whether the target can do it.
@@ -131,7 +154,7 @@ async fn read(endpoint: Endpoint, call: Call) -> Result<Reading, ApiError> {
             wish,
             terms,
             caller: call.caller,
-            _held: held,
+            held,
         }))),
         Place::Elsewhere => pass_on(app, &head, body).await,
         Place::Nowhere => {
@@ -148,32 +171,53 @@ async fn pass_on(app: &App, head: &Parts, body: Bytes) -> Result<Reading, ApiErr
 }
 
 impl Checked {
-    fn job(&self, runner: RunnerKey) -> NewRequest {
-        let idempotency = self.terms.idempotency_key.as_ref();
-        NewRequest {
-            endpoint: self.endpoint,
-            model: self.wish.model.trim().to_owned(),
+    /// Takes what is still needed out of a request. Its head goes, and with it the buffer that it
+    /// was read into: thousands wait for the disk at once.
+    fn hand_on(self: Box<Self>, interim: Interim, runner: RunnerKey) -> Handed {
+        let signs = self.signs(interim);
+        let respond_async = self.terms.respond_async;
+        let resendable = self.resendable();
+        let Self {
+            endpoint,
+            head,
+            body,
+            wish,
+            terms,
+            caller,
+            held,
+        } = *self;
+        let when_caller_leaves = if terms.outlives_caller() {
+            WhenCallerLeaves::Finish
+        } else {
+            WhenCallerLeaves::Cancel
+        };
+        let idempotency = terms.idempotency_key.map(|key| IdempotencyKey {
+            scope: scope(&caller, endpoint),
+            key,
+            request_hash: Sha256::digest(&body).into(),
+        });
+        let job = NewRequest {
+            endpoint,
+            model: wish.model.trim().to_owned(),
             runner,
-            priority: self.terms.priority,
-            caller: self.caller.name.as_deref().map(str::to_owned),
+            priority: terms.priority,
+            caller: caller.name.as_deref().map(str::to_owned),
             not_before: None,
-            expires_in: self.terms.expires_in,
-            when_caller_leaves: if self.terms.outlives_caller() {
-                WhenCallerLeaves::Finish
-            } else {
-                WhenCallerLeaves::Cancel
-            },
-            headers: to_stored(&forwardable_headers(&self.head.headers)),
-            body: self.body.clone(),
-            idempotency: idempotency.map(|key| IdempotencyKey {
-                scope: scope(&self.caller, self.endpoint),
-                key: key.clone(),
-                request_hash: Sha256::digest(&self.body).into(),
-            }),
+            expires_in: terms.expires_in,
+            when_caller_leaves,
+            headers: to_stored(&forwardable_headers(&head.headers)),
+            body,
+            idempotency,
             retry_of: None,
             metadata: None,
-            resendable: self.resendable(),
-            max_queued: self.caller.max_queued,
+            resendable,
+            max_queued: caller.max_queued,
+        };
+        Handed {
+            job,
+            signs,
+            respond_async,
+            _held: held,
         }
     }
 
@@ -195,20 +239,14 @@ impl Checked {
         })
     }
 
-    fn waiting(&self, app: Arc<App>, wishes: Arc<Wishes>, ticket: Ticket) -> Waiting {
-        let Parts {
-            version, headers, ..
-        } = &self.head;
+    /// Says how its caller learns that it has not been forgotten.
+    fn signs(&self, interim: Interim) -> Signs {
         // A load is answered by one object, whatever was asked for.
         let stream = self.wish.stream && self.wish.kind == RequestKind::Generate;
         let expected = wish::expected_type(self.endpoint, stream);
-        Waiting {
-            interim: interim::period(app.config.interim, *version, headers),
+        Signs {
+            interim: interim::period(interim, self.head.version, &self.head.headers),
             heartbeat: self.terms.heartbeat.map(|beat| (beat, expected)),
-            app,
-            wishes,
-            ticket,
-            endpoint: self.endpoint,
         }
     }
 }
