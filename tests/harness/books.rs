@@ -51,7 +51,7 @@ const ROWS: &str = "\
 SELECT seq, id, state, attempt, epoch, crashes, retry_at, finished_at,
   cancel_requested_at IS NOT NULL, caller, idem_key,
   (SELECT body FROM job_requests WHERE job_requests.seq = jobs.seq),
-  (SELECT count(*) FROM job_events WHERE job_events.seq = jobs.seq)
+  (SELECT count(*) FROM job_log WHERE job_log.seq = jobs.seq)
 FROM jobs
 ORDER BY seq";
 
@@ -73,7 +73,7 @@ const FAULTS: [(&str, &str); 7] = [
     (
         "a job is done without an answer",
         "SELECT 1 FROM jobs WHERE state = 'done' AND seq IN (SELECT seq FROM job_requests)
-         AND seq NOT IN (SELECT seq FROM job_answers)",
+         AND seq NOT IN (SELECT seq FROM job_ends WHERE status IS NOT NULL)",
     ),
     (
         "a job that has not ended has lost its request",
@@ -127,7 +127,8 @@ impl Books {
                 faults.push(fault.to_owned());
             }
         }
-        let ever = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'jobs'";
+        let ever =
+            "SELECT max((SELECT seq FROM last_gone), coalesce((SELECT max(seq) FROM jobs), 0))";
         Self {
             rows: rows(&conn),
             ever: one(&conn, ever),

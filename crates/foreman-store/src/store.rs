@@ -230,7 +230,8 @@ pub trait QueueStore: Send + Sync + fmt::Debug {
         Ok(standings)
     }
 
-    /// Reads when the oldest waiting job was accepted; none when no job waits.
+    /// Reads when the oldest waiting job was accepted, which is the first in the order of acceptance
+    /// whatever the clock said; none when no job waits.
     async fn oldest_queued(&self) -> Result<Option<Timestamp>, StoreError>;
 
     /// Counts jobs by state, as of the last commit; costs nothing.

@@ -85,7 +85,7 @@ async fn one_byte_that_flipped_in_an_index_is_found_after_an_unclean_stop() {
         // A stop that was not clean.
         conn.execute_batch("DELETE FROM notes WHERE name = 'clean_stop'")
             .unwrap();
-        let index = "SELECT rootpage FROM sqlite_schema WHERE name = 'jobs_finished'";
+        let index = "SELECT rootpage FROM sqlite_schema WHERE name = 'jobs_taken'";
         conn.query_row(index, [], |row| row.get::<_, i64>(0))
             .unwrap()
     };

@@ -15,10 +15,20 @@ use super::{Depth, Group, Grouped, Member, Move, Spot};
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Depths {
     classes: BTreeMap<Priority, Class>,
-    /// The last place that was given.
+    /// No job has a later place.
     latest: i64,
+    /// The last place that was given.
+    given: i64,
     /// Lines whose first job may not be known, since a change was undone.
     unknown: Vec<Arc<Group>>,
+}
+
+/// The oldest of the waiting jobs that are ready.
+#[derive(Debug, Default)]
+pub(crate) struct Oldest {
+    pub(crate) known: Option<Spot>,
+    /// Lines whose first job must be looked for.
+    pub(crate) unknown: Vec<Arc<Group>>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -59,8 +69,25 @@ impl Depths {
     pub(crate) fn after(latest: i64) -> Self {
         Self {
             latest,
+            given: latest,
             ..Self::default()
         }
+    }
+
+    /// Gives the next place. A place is given again when it was taken back.
+    pub(crate) const fn give(&mut self) -> i64 {
+        self.given = self.given.saturating_add(1);
+        self.given
+    }
+
+    /// Returns the last place that was given.
+    pub(crate) const fn given(&self) -> i64 {
+        self.given
+    }
+
+    /// Takes all places back after one.
+    pub(crate) const fn take_back(&mut self, after: i64) {
+        self.given = after;
     }
 
     /// Counts jobs that rest, or of which no more is to be known.
@@ -218,6 +245,21 @@ impl Depths {
         let classes = self.classes.values();
         let runners = classes.flat_map(|class| class.runners.values());
         runners.map(Runner::queued).sum()
+    }
+
+    /// Finds the oldest of the ready jobs.
+    pub(crate) fn oldest(&self) -> Oldest {
+        let classes = self.classes.values();
+        let runners = classes.flat_map(|class| class.runners.values());
+        let mut oldest = Oldest::default();
+        for line in runners.flat_map(Runner::lines) {
+            if line.is_unknown() {
+                oldest.unknown.push(Arc::clone(&line.group));
+            }
+            let both = oldest.known.into_iter().chain(line.known_first());
+            oldest.known = both.min_by_key(|spot| spot.seq);
+        }
+        oldest
     }
 
     /// Lists the groups.

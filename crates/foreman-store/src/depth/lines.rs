@@ -132,6 +132,14 @@ impl Line {
         self.first == First::Unknown
     }
 
+    /// Returns the first one; none where nobody is ready, or it is not known.
+    pub(super) const fn known_first(&self) -> Option<Spot> {
+        match self.first {
+            First::At(spot) => Some(spot),
+            First::Nobody | First::Unknown => None,
+        }
+    }
+
     /// Tells whether this place is the first, and what is known of it.
     pub(super) fn led_by(&self, seq: i64) -> Option<Member> {
         match self.first {
@@ -258,10 +266,9 @@ impl Runner {
             }
             return;
         }
-        let known = self.lines().filter_map(|line| match line.first {
-            First::At(spot) => Some((spot, &line.group)),
-            First::Nobody | First::Unknown => None,
-        });
+        let known = self
+            .lines()
+            .filter_map(|line| Some((line.known_first()?, &line.group)));
         let first = known.min_by_key(|(spot, _)| spot.seq);
         let first = first.map(|(spot, group)| (spot, Arc::clone(group)));
         let any_unknown = self.lines().any(Line::is_unknown);

@@ -12,7 +12,7 @@ use foreman_job::{Job, Priority, RunnerKey};
 
 use crate::NewJob;
 
-pub(crate) use depths::Depths;
+pub(crate) use depths::{Depths, Oldest};
 pub(crate) use lines::{Head, older};
 pub(crate) use moves::{Member, Move, Spot};
 pub(crate) use standing::{Old, Sketch};

@@ -304,7 +304,8 @@ impl State {
     }
 
     pub(super) fn oldest_queued(&self) -> Option<Timestamp> {
-        self.queued().map(|job| job.created_at).min()
+        let oldest = self.queued().min_by_key(|job| job.seq);
+        oldest.map(|job| job.created_at)
     }
 
     pub(super) fn counts(&self) -> QueueCounts {

@@ -349,7 +349,9 @@ impl QueueStore for SqliteStore {
     }
 
     async fn oldest_queued(&self) -> Result<Option<Timestamp>, StoreError> {
-        self.read(queries::oldest_queued).await
+        let oldest = self.writer.shared().oldest();
+        self.read(move |conn| queries::oldest_queued(conn, &oldest))
+            .await
     }
 
     fn counts(&self) -> QueueCounts {

@@ -16,13 +16,13 @@ WHERE idem_scope = :scope AND idem_key = :key";
 /// copies of the pages to undo half of it.
 const INSERT_JOB: &str = "\
 INSERT OR FAIL INTO jobs (
-  id, endpoint, model, runner, state, priority, retry_at, not_before, expires_at,
+  seq, id, endpoint, model, runner, state, priority, retry_at, not_before, expires_at,
   created_at, caller, idem_scope, idem_key, request_hash, retry_of, metadata)
-VALUES (:id, :endpoint, :model, :runner, 'queued', :priority, :retry_at, :not_before, :expires_at,
+VALUES (:seq, :id, :endpoint, :model, :runner, 'queued', :priority, :retry_at, :not_before, :expires_at,
         :created_at, :caller, :scope, :key, :hash, :retry_of, :metadata)";
 
 const INSERT_REQUEST: &str = "\
-INSERT INTO job_requests (seq, headers, body)
+INSERT OR FAIL INTO job_requests (seq, headers, body)
 VALUES (:seq, :headers, :body)";
 
 /// Makes a request a job, or finds the one that it made before.
@@ -35,7 +35,8 @@ pub(in crate::sqlite) fn accept(tx: &mut Tx<'_>, new: &NewJob) -> Result<Accepte
     }
     new.check_room(tx.counts.queued)?;
     tx.admit(size(new))?;
-    let seq = insert(tx.conn, new)?;
+    let seq = tx.give_place();
+    insert(tx.conn, seq, new)?;
     let headers = rows::headers_to_text(&new.request.headers)?;
     tx.conn.prepare_cached(INSERT_REQUEST)?.execute(params![
         seq,
@@ -94,11 +95,12 @@ fn find(conn: &Connection, key: &IdempotencyKey) -> Result<Option<i64>, StoreErr
     }
 }
 
-fn insert(conn: &Connection, new: &NewJob) -> Result<i64, StoreError> {
+fn insert(conn: &Connection, seq: i64, new: &NewJob) -> Result<(), StoreError> {
     let key = new.idempotency.as_ref();
     // In the order in which the statement names them: to look up sixteen names costs as much as
     // to write one of the indexes.
     let inserted = conn.prepare_cached(INSERT_JOB)?.execute(params![
+        seq,
         new.id.to_string(),
         new.endpoint.path(),
         new.model,
@@ -116,7 +118,7 @@ fn insert(conn: &Connection, new: &NewJob) -> Result<i64, StoreError> {
         new.metadata,
     ]);
     match inserted {
-        Ok(_) => Ok(conn.last_insert_rowid()),
+        Ok(_) => Ok(()),
         Err(_) if rows::seq_of(conn, new.id).is_ok_and(|seq| seq.is_some()) => {
             Err(StoreError::Database(Box::new(TakenId(new.id))))
         }

@@ -1,4 +1,4 @@
-//! Answers: the head in a row of its own, the body in the log of its run.
+//! Answers: the head with the end of the job, the body in the log of its run.
 
 use bytes::Bytes;
 use foreman_job::Job;
@@ -8,24 +8,10 @@ use super::journal;
 use crate::sqlite::rows;
 use crate::{AnswerHead, LogEvent, StoreError, StoredAnswer};
 
-const INSERT_HEAD: &str = "\
-INSERT INTO job_answers (seq, status, headers)
-VALUES (:seq, :status, :headers)";
-
 const READ_HEAD: &str = "\
 SELECT status, headers
-FROM job_answers
-WHERE seq = :seq";
-
-/// Writes the head of an answer.
-pub(super) fn insert(conn: &Connection, seq: i64, head: &AnswerHead) -> Result<(), StoreError> {
-    conn.prepare_cached(INSERT_HEAD)?.execute(named_params! {
-        ":seq": seq,
-        ":status": head.status,
-        ":headers": rows::headers_to_text(&head.headers)?,
-    })?;
-    Ok(())
-}
+FROM job_ends
+WHERE seq = :seq AND status IS NOT NULL";
 
 /// Reads the answer of a job; none when it has none any more.
 pub(super) fn read(conn: &Connection, job: &Job) -> Result<Option<StoredAnswer>, StoreError> {

@@ -4,7 +4,7 @@ use foreman_job::lifecycle::{Epoch, Event};
 use foreman_job::{Job, JobId, Timestamp};
 
 use super::journal::{self, Run};
-use super::{answer, line};
+use super::line;
 use crate::sqlite::rows::{self, Change};
 use crate::sqlite::writer::Tx;
 use crate::{RunLog, Settlement, StoreError, Withdrawal, transition};
@@ -29,10 +29,7 @@ pub(in crate::sqlite) fn settle(
     let before = rows::by_seq(tx.conn, settlement.seq)?.ok_or(StoreError::NotFound)?;
     let after = transition::settle(&before, settlement)?;
     write(tx, &before, &after, settlement.now)?;
-    if let Some(answer) = settlement.outcome.answer() {
-        answer::insert(tx.conn, after.seq, &answer.head)?;
-    }
-    journal::settle(tx.conn, &after, Run::of(&before), settlement.log.as_ref())?;
+    journal::settle(tx.conn, &after, Run::of(&before), settlement)?;
     Ok(after)
 }
 

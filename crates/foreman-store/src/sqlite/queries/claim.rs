@@ -10,7 +10,7 @@ use crate::sqlite::writer::Tx;
 use crate::{ClaimRequest, Claimed, SlotTaken, StoreError, transition};
 
 pub(super) const SLOT: &str = "\
-SELECT EXISTS (SELECT 1 FROM jobs WHERE slot = :slot)";
+SELECT EXISTS (SELECT 1 FROM jobs WHERE state <> 'queued' AND slot = :slot)";
 
 /// A job that was claimed, and what of its row could not be read.
 #[derive(Debug)]
@@ -82,7 +82,7 @@ fn take(
         job,
         reason: choice.reason,
         request: None,
-        next_event: journal::end(tx.conn, before.seq)?.next(),
+        next_event: journal::next(tx.conn, &before)?,
     };
     Ok(Some(Taken { claimed, damaged }))
 }

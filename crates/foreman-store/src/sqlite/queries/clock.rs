@@ -35,7 +35,7 @@ WHERE state = 'queued' AND expires_at IS NOT NULL";
 pub(super) const RUNNING: &str = "\
 SELECT seq
 FROM jobs
-WHERE slot IS NOT NULL";
+WHERE state <> 'queued' AND slot IS NOT NULL";
 
 pub(super) const CLAMP: &str = "\
 UPDATE jobs
@@ -113,7 +113,7 @@ pub(in crate::sqlite) fn recover(
 }
 
 /// Reads one time; none when no row has one.
-pub(super) fn time(conn: &Connection, sql: &str) -> Result<Option<Timestamp>, StoreError> {
+fn time(conn: &Connection, sql: &str) -> Result<Option<Timestamp>, StoreError> {
     let millis: Option<i64> = conn.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
     Ok(millis.map(Timestamp::from_millis))
 }

@@ -29,8 +29,9 @@ FROM jobs
 WHERE seq = :seq";
 
 const LATEST: &str = "\
-SELECT coalesce(max(seq), 0)
-FROM jobs";
+SELECT max(
+  coalesce((SELECT max(seq) FROM jobs), 0),
+  coalesce((SELECT max(seq) FROM last_gone), 0))";
 
 /// Counts from the newer end.
 pub(super) const NEWER: &str = "\

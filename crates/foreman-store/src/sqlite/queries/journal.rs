@@ -2,20 +2,24 @@
 
 use foreman_job::lifecycle::Epoch;
 use foreman_job::{Job, JobState};
-use rusqlite::{Connection, OptionalExtension, named_params};
+use rusqlite::{Connection, OptionalExtension, named_params, params};
 
-use super::packing::{pack, unpack};
+use super::packing::{Packed, pack, unpack};
 use crate::log::{Collector, Span};
 use crate::sqlite::rows;
-use crate::{FIRST_EVENT, LogEntry, LogEvent, LogGap, RunLog, StoreError};
+use crate::{AnswerHead, FIRST_EVENT, LogEntry, LogEvent, LogGap, RunLog, Settlement, StoreError};
 
 const INSERT: &str = "\
 INSERT INTO job_events (seq, n, events, epoch, attempt, kinds, data)
 VALUES (:seq, :n, :events, :epoch, :attempt, :kinds, :data)";
 
+const INSERT_END: &str = "\
+INSERT INTO job_ends (seq, n, events, epoch, attempt, kinds, data, status, headers)
+VALUES (:seq, :n, :events, :epoch, :attempt, :kinds, :data, :status, :headers)";
+
 const LAST: &str = "\
 SELECT n + events - 1, epoch
-FROM job_events
+FROM job_log
 WHERE seq = :seq
 ORDER BY n DESC
 LIMIT 1";
@@ -23,14 +27,14 @@ LIMIT 1";
 /// Begins with the row that the wanted event is in.
 const READ: &str = "\
 SELECT n, attempt, kinds, data
-FROM job_events
+FROM job_log
 WHERE seq = :seq
-  AND n >= coalesce((SELECT max(n) FROM job_events WHERE seq = :seq AND n <= :next), 0)
+  AND n >= coalesce((SELECT max(n) FROM job_log WHERE seq = :seq AND n <= :next), 0)
 ORDER BY n";
 
 const OF_RUN: &str = "\
 SELECT kinds, data
-FROM job_events
+FROM job_log
 WHERE seq = :seq AND epoch = :epoch
 ORDER BY n";
 
@@ -71,10 +75,6 @@ impl End {
     pub(super) const fn next(self) -> u64 {
         self.n.saturating_add(1)
     }
-
-    pub(super) const fn is_empty(self) -> bool {
-        self.epoch.is_none()
-    }
 }
 
 /// Finds where the log of a job ends.
@@ -97,30 +97,63 @@ pub(super) fn end(conn: &Connection, seq: i64) -> Result<End, StoreError> {
     })
 }
 
+/// Finds the number that the next event of a job will have.
+pub(super) fn next(conn: &Connection, job: &Job) -> Result<u64, StoreError> {
+    if job.progress.epoch.get() == 0 {
+        // Only runs have events.
+        return Ok(FIRST_EVENT.saturating_add(1));
+    }
+    Ok(end(conn, job.seq)?.next())
+}
+
 /// Adds events of a run; those that are there already are passed over. Returns the number of the
 /// last one.
 pub(super) fn append(conn: &Connection, run: Run, log: &RunLog) -> Result<u64, StoreError> {
-    let end = end(conn, run.seq)?;
-    let Some(events) = log.from(end.next()) else {
-        return Err(StoreError::Database(Box::new(LogGap {
-            first: log.first,
-            last: end.n,
-        })));
-    };
-    insert(conn, run, end.next(), events)
+    let (next, events) = rest(conn, run.seq, log)?;
+    insert(conn, run, next, pack(events))
 }
 
-/// Ends the part of a run: the rest of it where the job ended, else a mark that it broke off.
+/// Ends the part of a run: the rest of it and the head of its answer where the job ended, else a
+/// mark that it broke off.
 pub(super) fn settle(
     conn: &Connection,
     after: &Job,
     run: Run,
-    log: Option<&RunLog>,
+    settlement: &Settlement,
 ) -> Result<(), StoreError> {
-    match (after.progress.state.is_terminal(), log) {
-        (true, Some(log)) => append(conn, run, log).map(|_| ()),
-        (true, None) => forget(conn, after.seq),
-        (false, _) => reset(conn, after),
+    if !after.progress.state.is_terminal() {
+        return reset(conn, after);
+    }
+    let (next, events) = if let Some(log) = &settlement.log {
+        rest(conn, run.seq, log)?
+    } else {
+        forget(conn, run.seq)?;
+        (FIRST_EVENT.saturating_add(1), [].as_slice())
+    };
+    let head = settlement.outcome.answer().map(|answer| &answer.head);
+    let mut packed = pack(events);
+    match (packed.pop(), head) {
+        (None, None) => Ok(()),
+        (last, head) => {
+            let next = insert(conn, run, next, packed)?.saturating_add(1);
+            insert_end(conn, run, (next, last.unwrap_or_default()), head)
+        }
+    }
+}
+
+/// Returns the events of a run that are not written yet, and the number of the first of them.
+fn rest<'l>(
+    conn: &Connection,
+    seq: i64,
+    log: &'l RunLog,
+) -> Result<(u64, &'l [LogEvent]), StoreError> {
+    let end = end(conn, seq)?;
+    match log.from(end.next()) {
+        Some(events) => Ok((end.next(), events)),
+        None => Err(StoreError::Database(Box::new(LogGap {
+            first: log.first,
+            last: end.n,
+        }))),
     }
 }
 
@@ -132,7 +165,7 @@ pub(super) fn reset(conn: &Connection, job: &Job) -> Result<(), StoreError> {
     let end = end(conn, job.seq)?;
     if end.epoch == Some(job.progress.epoch) {
         let events = [LogEvent::Reset, LogEvent::State(JobState::Queued)];
-        insert(conn, Run::of(job), end.next(), &events)?;
+        insert(conn, Run::of(job), end.next(), pack(&events))?;
     }
     Ok(())
 }
@@ -180,22 +213,45 @@ fn forget(conn: &Connection, seq: i64) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn insert(conn: &Connection, run: Run, first: u64, events: &[LogEvent]) -> Result<u64, StoreError> {
+/// Writes rows, and returns the number of the last event in them.
+fn insert(conn: &Connection, run: Run, first: u64, packed: Vec<Packed>) -> Result<u64, StoreError> {
     let mut statement = conn.prepare_cached(INSERT)?;
     let mut n = first;
-    for row in pack(events) {
-        statement.execute(named_params! {
-            ":seq": run.seq,
-            ":n": rows::signed(n),
-            ":events": rows::signed(row.events()),
-            ":epoch": rows::signed(run.epoch.get()),
-            ":attempt": run.attempt,
-            ":kinds": row.kinds()?,
-            ":data": row.data,
-        })?;
+    for row in packed {
+        statement.execute(params![
+            run.seq,
+            rows::signed(n),
+            rows::signed(row.events()),
+            rows::signed(run.epoch.get()),
+            run.attempt,
+            row.kinds(),
+            row.data,
+        ])?;
         n = n.saturating_add(row.events());
     }
     Ok(n.saturating_sub(1))
+}
+
+/// Writes the last row of a log, with the number of its first event, and the head of the answer.
+fn insert_end(
+    conn: &Connection,
+    run: Run,
+    (n, row): (u64, Packed),
+    head: Option<&AnswerHead>,
+) -> Result<(), StoreError> {
+    let headers = head.map(|head| rows::headers_to_text(&head.headers));
+    conn.prepare_cached(INSERT_END)?.execute(params![
+        run.seq,
+        rows::signed(n),
+        rows::signed(row.events()),
+        rows::signed(run.epoch.get()),
+        run.attempt,
+        row.kinds(),
+        row.data,
+        head.map(|head| head.status),
+        headers.transpose()?,
+    ])?;
+    Ok(())
 }
 
 fn damaged() -> StoreError {

@@ -27,7 +27,7 @@ pub(super) use read::{answer, counts, events, has_ready, oldest_queued, request,
 
 /// The statements whose cost must not depend on the length of the queue, with their indexes.
 #[cfg(test)]
-pub(super) fn probes() -> [(&'static str, &'static str, &'static str); 18] {
+pub(super) fn probes() -> [(&'static str, &'static str, &'static str); 17] {
     [
         (
             "first of a line",
@@ -43,7 +43,7 @@ pub(super) fn probes() -> [(&'static str, &'static str, &'static str); 18] {
         (
             "count of the ended",
             read::ENDED,
-            "COVERING INDEX jobs_finished",
+            "COVERING INDEX jobs_taken (slot=?)",
         ),
         (
             "page",
@@ -51,20 +51,19 @@ pub(super) fn probes() -> [(&'static str, &'static str, &'static str); 18] {
             "INTEGER PRIMARY KEY (rowid>? AND rowid<?)",
         ),
         ("floor", list::FLOOR, "(rowid<?)"),
-        ("slot", claim::SLOT, "jobs_one_per_slot (slot=?)"),
+        ("slot", claim::SLOT, "jobs_taken (slot=?)"),
         ("has ready", read::HAS_READY, "jobs_line (runner=?)"),
-        ("oldest queued", read::OLDEST_QUEUED, "jobs_waiting"),
+        ("oldest resting", read::OLDEST_RESTING, "jobs_resting"),
         ("expired", clock::EXPIRED, "jobs_expiring (expires_at<?)"),
         ("promote", clock::PROMOTE, "jobs_due (retry_at<?)"),
         ("clamp", clock::CLAMP, "jobs_due (retry_at>?)"),
         ("next retry", clock::NEXT_RETRY, "jobs_due"),
         ("next expiry", clock::NEXT_EXPIRY, "jobs_expiring"),
-        ("running", clock::RUNNING, "jobs_one_per_slot"),
-        ("ended", purge::ENDED, "jobs_finished (finished_at<?)"),
+        ("running", clock::RUNNING, "jobs_taken (slot>?)"),
         (
-            "with bodies",
-            purge::WITH_BODIES,
-            "PRIMARY KEY (finished_at<?)",
+            "ended",
+            purge::ENDED,
+            "COVERING INDEX jobs_taken (slot=? AND emptied=? AND finished_at<?)",
         ),
         (
             "key",

@@ -1,5 +1,7 @@
 //! Events as rows: exact chunk boundaries at little cost per chunk.
 
+use std::fmt::{Display, Write};
+
 use bytes::Bytes;
 use foreman_job::JobState;
 use serde_json::Value;
@@ -14,17 +16,31 @@ const RESET: &str = "reset";
 /// Several events one after the other: what each is, and the bytes of those that are chunks.
 #[derive(Debug, Default)]
 pub(super) struct Packed {
-    kinds: Vec<Value>,
+    events: u64,
+    /// What they are, without the brackets around it.
+    kinds: String,
     pub(super) data: Vec<u8>,
 }
 
 impl Packed {
-    pub(super) fn events(&self) -> u64 {
-        u64::try_from(self.kinds.len()).unwrap_or(u64::MAX)
+    pub(super) const fn events(&self) -> u64 {
+        self.events
     }
 
-    pub(super) fn kinds(&self) -> Result<String, StoreError> {
-        serde_json::to_string(&self.kinds).map_err(|error| StoreError::Database(Box::new(error)))
+    /// Names each event, as a JSON array.
+    pub(super) fn kinds(&self) -> String {
+        format!("[{}]", self.kinds)
+    }
+
+    fn push(&mut self, kind: impl Display) {
+        let comma = if self.events == 0 { "" } else { "," };
+        self.events = self.events.saturating_add(1);
+        // A text takes whatever is written.
+        let _written = write!(self.kinds, "{comma}{kind}");
+    }
+
+    fn push_word(&mut self, word: &str) {
+        self.push(format_args!("\"{word}\""));
     }
 }
 
@@ -34,20 +50,20 @@ pub(super) fn pack(events: &[LogEvent]) -> Vec<Packed> {
     let mut row = Packed::default();
     for event in events {
         match event {
-            LogEvent::State(state) => row.kinds.push(Value::from(state.as_str())),
-            LogEvent::Reset => row.kinds.push(Value::from(RESET)),
+            LogEvent::State(state) => row.push_word(state.as_str()),
+            LogEvent::Reset => row.push_word(RESET),
             LogEvent::Chunk(chunk) => {
                 let is_full = row.data.len().saturating_add(chunk.len()) > ROW_BYTES;
                 if !row.data.is_empty() && is_full {
                     packed.push(std::mem::take(&mut row));
                 }
-                row.kinds.push(Value::from(chunk.len()));
+                row.push(chunk.len());
                 row.data.extend_from_slice(chunk);
             }
             LogEvent::End { .. } => {}
         }
     }
-    if !row.kinds.is_empty() {
+    if row.events > 0 {
         packed.push(row);
     }
     packed
@@ -106,7 +122,7 @@ mod tests {
         fn boundaries_survive_packing(events in prop::collection::vec(event(), 0..20)) {
             let mut back = Vec::new();
             for row in pack(&events) {
-                back.append(&mut unpack(&row.kinds().unwrap(), row.data).unwrap());
+                back.append(&mut unpack(&row.kinds(), row.data).unwrap());
             }
 
             prop_assert_eq!(back, events);

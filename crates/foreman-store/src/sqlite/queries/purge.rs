@@ -10,16 +10,9 @@ use crate::sqlite::writer::Tx;
 use crate::{Deletion, Purge, Purged, StoreError, transition};
 
 pub(super) const ENDED: &str = "\
-SELECT seq, state
+SELECT finished_at, seq, state
 FROM jobs
-WHERE finished_at < :before
-ORDER BY finished_at, seq
-LIMIT :limit";
-
-pub(super) const WITH_BODIES: &str = "\
-SELECT seq, finished_at
-FROM job_bodies
-WHERE finished_at < :before
+WHERE state <> 'queued' AND slot IS NULL AND emptied = :emptied AND finished_at < :before
 ORDER BY finished_at, seq
 LIMIT :limit";
 
@@ -28,18 +21,22 @@ const FORGET: &str = "\
 DELETE FROM jobs
 WHERE seq = :seq";
 
-const EMPTY: [&str; 3] = [
+const EMPTY: [&str; 4] = [
     "DELETE FROM job_requests WHERE seq = :seq",
-    "DELETE FROM job_answers WHERE seq = :seq",
     "DELETE FROM job_events WHERE seq = :seq",
+    "DELETE FROM job_ends WHERE seq = :seq",
+    "UPDATE jobs SET emptied = 1 WHERE seq = :seq",
 ];
-
-const EMPTIED: &str = "\
-DELETE FROM job_bodies
-WHERE finished_at = :finished_at AND seq = :seq";
 
 /// Gives at most so many free pages back to the disk at a time.
 const SHRINK: &str = "PRAGMA incremental_vacuum(200)";
+
+/// A job that has ended.
+struct Ended {
+    finished_at: i64,
+    seq: i64,
+    state: JobState,
+}
 
 /// Forgets jobs and bodies, each at most `limit` in number.
 pub(in crate::sqlite) fn purge(tx: &mut Tx<'_>, purge: Purge) -> Result<Purged, StoreError> {
@@ -80,42 +77,49 @@ fn forget(tx: &mut Tx<'_>, seq: i64, state: JobState) -> Result<(), StoreError> 
 }
 
 fn forget_jobs(tx: &mut Tx<'_>, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
-    let ended: Vec<(i64, String)> = pairs(tx.conn, ENDED, before, limit)?;
+    let mut first = ended(tx.conn, true, before, limit)?;
+    first.append(&mut ended(tx.conn, false, before, limit)?);
+    first.sort_unstable_by_key(|job| (job.finished_at, job.seq));
+    first.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
     let mut gone = 0_u64;
-    for (seq, state) in ended {
-        // It has ended, somehow.
-        forget(tx, seq, state.parse().unwrap_or(JobState::Failed))?;
+    for Ended { seq, state, .. } in first {
+        forget(tx, seq, state)?;
         gone = gone.saturating_add(1);
     }
     Ok(gone)
 }
 
 fn forget_bodies(conn: &Connection, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
-    let kept: Vec<(i64, i64)> = pairs(conn, WITH_BODIES, before, limit)?;
     let mut emptied = 0_u64;
-    for (seq, finished_at) in kept {
+    for Ended { seq, .. } in ended(conn, false, before, limit)? {
         for sql in EMPTY {
             conn.prepare_cached(sql)?
                 .execute(named_params! {":seq": seq})?;
         }
-        conn.prepare_cached(EMPTIED)?
-            .execute(named_params! {":finished_at": finished_at, ":seq": seq})?;
         emptied = emptied.saturating_add(1);
     }
     Ok(emptied)
 }
 
-fn pairs<T: rusqlite::types::FromSql>(
+/// Finds the jobs that ended first, among those that were emptied or among the others.
+fn ended(
     conn: &Connection,
-    sql: &str,
+    emptied: bool,
     before: Timestamp,
     limit: u32,
-) -> Result<Vec<(i64, T)>, StoreError> {
-    let mut statement = conn.prepare_cached(sql)?;
-    let found = statement.query_map(
-        named_params! {":before": before.as_millis(), ":limit": limit},
-        |row| Ok((row.get(0)?, row.get(1)?)),
-    )?;
+) -> Result<Vec<Ended>, StoreError> {
+    let mut statement = conn.prepare_cached(ENDED)?;
+    let params =
+        named_params! {":emptied": emptied, ":before": before.as_millis(), ":limit": limit};
+    let found = statement.query_map(params, |row| {
+        let state: String = row.get(2)?;
+        Ok(Ended {
+            finished_at: row.get(0)?,
+            seq: row.get(1)?,
+            // It has ended, somehow.
+            state: state.parse().unwrap_or(JobState::Failed),
+        })
+    })?;
     Ok(found.collect::<rusqlite::Result<_>>()?)
 }
 

@@ -4,10 +4,11 @@ use bytes::Bytes;
 use foreman_job::{Job, JobId, JobState, RunnerKey, Timestamp};
 use rusqlite::{Connection, OptionalExtension, named_params};
 
-use super::{answer as answers, clock, journal};
+use super::{answer as answers, journal, line};
+use crate::depth::Oldest;
 use crate::log::{self, Span};
 use crate::sqlite::rows;
-use crate::{LogPage, QueueCounts, StoreError, StoredAnswer, StoredRequest};
+use crate::{FIRST_EVENT, LogPage, QueueCounts, StoreError, StoredAnswer, StoredRequest};
 
 const REQUEST: &str = "\
 SELECT headers, body
@@ -23,21 +24,23 @@ SELECT EXISTS (
   FROM jobs
   WHERE state = 'queued' AND retry_at IS NULL AND runner = :runner)";
 
-pub(super) const OLDEST_QUEUED: &str = "\
-SELECT min(created_at)
-FROM jobs
-WHERE state = 'queued'";
+pub(super) const OLDEST_RESTING: &str = "\
+SELECT seq, created_at, expires_at
+FROM jobs INDEXED BY jobs_resting
+WHERE state = 'queued' AND retry_at IS NOT NULL
+ORDER BY seq
+LIMIT 1";
 
 const RUNNING: &str = "\
 SELECT count(*)
 FROM jobs
-WHERE slot IS NOT NULL AND state = :state";
+WHERE state <> 'queued' AND slot IS NOT NULL AND state = :state";
 
 /// Reads the index only.
 pub(super) const ENDED: &str = "\
 SELECT count(*)
 FROM jobs
-WHERE finished_at IS NOT NULL AND state = :state";
+WHERE state <> 'queued' AND slot IS NULL AND state = :state";
 
 /// Reads the request of a job.
 pub(in crate::sqlite) fn request(
@@ -105,7 +108,7 @@ fn page(conn: &Connection, job: Job, span: Span) -> Result<LogPage, StoreError> 
     let has_request = conn
         .prepare_cached(HAS_REQUEST)?
         .query_row(named_params! {":seq": seq}, |row| row.get::<_, bool>(0))?;
-    let is_emptied = end.is_empty() && answers::read_head(conn, seq)?.is_some();
+    let is_emptied = end.n == FIRST_EVENT && answers::read_head(conn, seq)?.is_some();
     let written = journal::read(conn, seq, span)?;
     let mut page = log::page(job, span, end.n, written);
     page.pruned = !has_request || is_emptied;
@@ -123,9 +126,23 @@ pub(in crate::sqlite) fn has_ready(
     Ok(found)
 }
 
-/// Reads when the oldest waiting job was accepted.
-pub(in crate::sqlite) fn oldest_queued(conn: &Connection) -> Result<Option<Timestamp>, StoreError> {
-    clock::time(conn, OLDEST_QUEUED)
+/// Reads when the oldest waiting job was accepted: what the counts say of the ready ones, and what
+/// they do not.
+pub(in crate::sqlite) fn oldest_queued(
+    conn: &Connection,
+    oldest: &Oldest,
+) -> Result<Option<Timestamp>, StoreError> {
+    let snapshot = conn.unchecked_transaction()?;
+    let resting = snapshot
+        .prepare_cached(OLDEST_RESTING)?
+        .query_row([], |row| line::spot(row, 0));
+    let mut spots = vec![oldest.known, resting.optional()?];
+    for group in &oldest.unknown {
+        spots.push(line::first(&snapshot, group, None)?);
+    }
+    snapshot.finish()?;
+    let oldest = spots.into_iter().flatten().min_by_key(|spot| spot.seq);
+    Ok(oldest.map(|spot| spot.created_at))
 }
 
 /// Counts all jobs, of which so many are queued; done once, when the store is opened.

@@ -49,7 +49,7 @@ async fn crashed(disk: &OnDisk, is_damaged: bool) -> SqliteConfig {
     drop(store);
     let root = {
         let conn = rusqlite::Connection::open(disk.path()).unwrap();
-        let root = "SELECT rootpage FROM sqlite_schema WHERE name = 'job_answers'";
+        let root = "SELECT rootpage FROM sqlite_schema WHERE name = 'job_ends'";
         let root: i64 = conn.query_row(root, [], |row| row.get(0)).unwrap();
         root.try_into().unwrap()
     };

@@ -48,6 +48,27 @@ pub(super) async fn all_sent() {
 }
 
 #[tokio::test]
+async fn a_place_that_nobody_got_is_given_to_the_next() {
+    let disk = OnDisk::default();
+    let store = disk.open_store();
+    accept(&store, 1).await;
+
+    let taken = store.accept(job(1, 10)).await;
+    let together = store.accept_all(vec![job(2, 10), job(1, 10), job(3, 10)]);
+    let together = together.await;
+    let next = store.accept(job(4, 10)).await;
+
+    assert!(matches!(taken, Err(StoreError::Database(_))), "{taken:?}");
+    let places = together.into_iter().chain([next]).map(|accepted| {
+        let Ok(Accepted::New { seq }) = accepted else {
+            return None;
+        };
+        Some(seq)
+    });
+    assert!(places.eq([Some(2), None, Some(3), Some(4)]));
+}
+
+#[tokio::test]
 async fn what_waits_together_is_committed_together() {
     let disk = OnDisk::default();
     let store = Arc::new(disk.open_store());

@@ -103,6 +103,10 @@ async fn changes_that_the_life_cycle_does_not_know_are_refused() {
         "UPDATE jobs SET state = 'done', finished_at = 1 WHERE seq = 3",
         "UPDATE jobs SET state = 'loading', slot = 1 WHERE seq = 3",
         "UPDATE jobs SET state = 'loading', slot = 0, epoch = 1 WHERE seq = 3",
+        "UPDATE jobs SET emptied = 1 WHERE seq = 2",
+        "UPDATE jobs SET emptied = 1 WHERE seq = 3",
+        "UPDATE jobs SET emptied = 2 WHERE seq = 1",
+        "UPDATE jobs SET emptied = 1, model = 'x' WHERE seq = 1",
         "UPDATE jobs SET state = 'running' WHERE seq = 3",
         "UPDATE jobs SET priority = 9 WHERE seq = 3",
         "UPDATE jobs SET created_at = 'noon' WHERE seq = 3",
@@ -125,8 +129,7 @@ async fn changes_that_the_life_cycle_does_not_know_are_refused() {
     let left: i64 = conn
         .query_row(
             "SELECT (SELECT count(*) FROM job_requests WHERE seq = 1)
-                  + (SELECT count(*) FROM job_answers) + (SELECT count(*) FROM job_events)
-                  + (SELECT count(*) FROM job_bodies)",
+                  + (SELECT count(*) FROM job_log)",
             [],
             |row| row.get(0),
         )
@@ -197,6 +200,13 @@ async fn each_rule_of_the_life_cycle_refuses_what_it_names() {
         ("only a claim changes the epoch", "epoch = 2", 2),
         ("only a claim changes the epoch", "epoch = 1", 4),
         ("a running job keeps its slot", "slot = 7", 2),
+        (
+            "one job runs in a slot",
+            "state = 'loading', slot = 0, epoch = 1",
+            4,
+        ),
+        ("bodies are forgotten once", "emptied = 1", 4),
+        ("bodies are forgotten once", "emptied = 1", 2),
     ] {
         refused(
             &conn,
@@ -249,4 +259,7 @@ async fn each_check_of_a_column_refuses_what_it_names() {
         );
         refused(&conn, &sql, rule);
     }
+    let half_a_head = "INSERT INTO job_ends (seq, n, events, epoch, attempt, status, kinds, data)
+         VALUES (4, 2, 1, 1, 0, 200, '[]', x'')";
+    refused(&conn, half_a_head, "(status IS NULL) =");
 }

@@ -52,6 +52,11 @@ impl<'c> Tx<'c> {
         })
     }
 
+    /// Gives a new job its place.
+    pub(in crate::sqlite) const fn give_place(&mut self) -> i64 {
+        self.depths.give()
+    }
+
     /// Notes that a new job was accepted.
     pub(in crate::sqlite) fn accepted(&mut self, at: Timestamp) {
         self.newest = self.newest.max(Some(at));
@@ -91,16 +96,35 @@ impl<'c> Tx<'c> {
         self.depths
     }
 
-    /// Undoes what came and left after so many moves.
-    fn undo_moves(&mut self, after: usize) {
-        for change in self.moves.drain(after..).rev() {
+    /// Returns how far it has come.
+    fn mark(&self) -> Mark {
+        Mark {
+            counts: self.counts,
+            moves: self.moves.len(),
+            place: self.depths.given(),
+        }
+    }
+
+    /// Undoes what was counted, came and left after a mark.
+    fn back_to(&mut self, mark: Mark) {
+        self.counts = mark.counts;
+        for change in self.moves.drain(mark.moves..).rev() {
             self.depths.undo(&change);
         }
+        self.depths.take_back(mark.place);
     }
 
     pub(super) const fn was_refused(&self) -> bool {
         self.refused
     }
+}
+
+/// How far a transaction has come in what is kept in memory.
+#[derive(Debug, Clone, Copy)]
+struct Mark {
+    counts: QueueCounts,
+    moves: usize,
+    place: i64,
 }
 
 /// What a transaction did to the queue.
@@ -145,10 +169,8 @@ pub(super) fn run(
     commands: &mut [Box<dyn Command>],
     waiting: &mut [Box<dyn Command>],
 ) -> Result<Changes, Fault> {
-    let counts = tx.counts;
     let mut stopped = once(&mut tx, commands, waiting, false);
     if matches!(stopped, Err(Stop::Apart)) {
-        tx.counts = counts;
         tx.newest = None;
         stopped = once(&mut tx, commands, waiting, true);
     }
@@ -168,7 +190,7 @@ fn once(
     waiting: &mut [Box<dyn Command>],
     with_savepoints: bool,
 ) -> Result<(), Stop> {
-    let conn = tx.conn;
+    let (conn, mark) = (tx.conn, tx.mark());
     let outcome = begin(conn).map_err(Stop::Fault).and_then(|()| {
         for command in commands.iter_mut() {
             run_one(tx, command.as_mut(), with_savepoints)?;
@@ -183,7 +205,7 @@ fn once(
     });
     if outcome.is_err() {
         end(conn);
-        tx.undo_moves(0);
+        tx.back_to(mark);
         for command in waiting {
             command.undone();
         }
@@ -209,7 +231,7 @@ fn run_one(tx: &mut Tx<'_>, command: &mut dyn Command, with_savepoint: bool) -> 
             Ok(())
         }
     };
-    let (before, moves, rows) = (tx.counts, tx.moves.len(), conn.total_changes());
+    let (before, rows) = (tx.mark(), conn.total_changes());
     save("SAVEPOINT command")?;
     tx.refused = false;
     let ran = command.run(tx);
@@ -227,8 +249,7 @@ fn run_one(tx: &mut Tx<'_>, command: &mut dyn Command, with_savepoint: bool) -> 
             return Err(Stop::Apart);
         }
         save("ROLLBACK TO command")?;
-        tx.counts = before;
-        tx.undo_moves(moves);
+        tx.back_to(before);
     }
     save("RELEASE command")
 }

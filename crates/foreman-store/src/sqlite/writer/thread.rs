@@ -17,7 +17,7 @@ use super::checkpoint::{self, Checkpointer};
 use super::command::{Command, Refusal};
 use super::intake::Intake;
 use super::sync::{Disk, Progress};
-use crate::depth::{Depths, Sketch};
+use crate::depth::{Depths, Oldest, Sketch};
 use crate::sqlite::files::{Identity, LockFile, Place};
 use crate::sqlite::{CLEAN_STOP, StoreStats, Synchronous, connection, queries};
 use crate::{Depth, QueueCounts, StoreError, StoreHealth};
@@ -106,6 +106,11 @@ impl Shared {
     /// Says where jobs stand, as far as the counts say.
     pub(in crate::sqlite) fn sketch(&self, jobs: &[Job], now: Timestamp) -> Sketch {
         lock(&self.depths).sketch(jobs, now)
+    }
+
+    /// Finds the oldest of the waiting jobs, as far as the counts say.
+    pub(in crate::sqlite) fn oldest(&self) -> Oldest {
+        lock(&self.depths).oldest()
     }
 
     /// How far commits are durable.
