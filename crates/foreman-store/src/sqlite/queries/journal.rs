@@ -17,23 +17,27 @@ const INSERT_END: &str = "\
 INSERT INTO job_ends (seq, n, events, epoch, attempt, kinds, data, status, headers)
 VALUES (:seq, :n, :events, :epoch, :attempt, :kinds, :data, :status, :headers)";
 
-const LAST: &str = "\
-SELECT n + events - 1, epoch
+// What a view of two tables is ordered by must be among what is read of it: so each of them is read
+// in its order, and no further than need be.
+
+pub(super) const LAST: &str = "\
+SELECT n, events, epoch
 FROM job_log
 WHERE seq = :seq
 ORDER BY n DESC
 LIMIT 1";
 
 /// Begins with the row that the wanted event is in.
-const READ: &str = "\
+pub(super) const READ: &str = "\
 SELECT n, attempt, kinds, data
 FROM job_log
 WHERE seq = :seq
-  AND n >= coalesce((SELECT max(n) FROM job_log WHERE seq = :seq AND n <= :next), 0)
+  AND n >= coalesce(
+    (SELECT n FROM job_log WHERE seq = :seq AND n <= :next ORDER BY n DESC LIMIT 1), 0)
 ORDER BY n";
 
-const OF_RUN: &str = "\
-SELECT kinds, data
+pub(super) const OF_RUN: &str = "\
+SELECT kinds, data, n
 FROM job_log
 WHERE seq = :seq AND epoch = :epoch
 ORDER BY n";
@@ -79,15 +83,15 @@ impl End {
 
 /// Finds where the log of a job ends.
 pub(super) fn end(conn: &Connection, seq: i64) -> Result<End, StoreError> {
-    let found: Option<(i64, i64)> = conn
+    let found: Option<(i64, i64, i64)> = conn
         .prepare_cached(LAST)?
         .query_row(named_params! {":seq": seq}, |row| {
-            Ok((row.get(0)?, row.get(1)?))
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
         })
         .optional()?;
     Ok(match found {
-        Some((n, epoch)) => End {
-            n: u64::try_from(n).map_err(|_| damaged())?,
+        Some((n, events, epoch)) => End {
+            n: u64::try_from(n.saturating_add(events).saturating_sub(1)).map_err(|_| damaged())?,
             epoch: Some(Epoch::new(u64::try_from(epoch).map_err(|_| damaged())?)),
         },
         None => End {

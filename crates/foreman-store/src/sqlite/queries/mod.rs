@@ -27,7 +27,7 @@ pub(super) use read::{answer, counts, events, has_ready, oldest_queued, request,
 
 /// The statements whose cost must not depend on the length of the queue, with their indexes.
 #[cfg(test)]
-pub(super) fn probes() -> [(&'static str, &'static str, &'static str); 17] {
+pub(super) fn probes() -> [(&'static str, &'static str, &'static str); 20] {
     [
         (
             "first of a line",
@@ -64,6 +64,21 @@ pub(super) fn probes() -> [(&'static str, &'static str, &'static str); 17] {
             "ended",
             purge::ENDED,
             "COVERING INDEX jobs_taken (slot=? AND emptied=? AND finished_at<?)",
+        ),
+        (
+            "last of a log",
+            journal::LAST,
+            "job_events USING PRIMARY KEY (seq=?)",
+        ),
+        (
+            "part of a log",
+            journal::READ,
+            "job_events USING PRIMARY KEY (seq=? AND n>?)",
+        ),
+        (
+            "log of a run",
+            journal::OF_RUN,
+            "job_events USING PRIMARY KEY (seq=?)",
         ),
         (
             "key",

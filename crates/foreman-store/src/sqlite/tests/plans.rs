@@ -26,5 +26,6 @@ fn no_probe_reads_the_queue() {
 
         assert!(plan.contains(index), "{name} does not use {index}:\n{plan}");
         assert!(!plan.contains("TEMP B-TREE"), "{name} sorts:\n{plan}");
+        assert!(!plan.contains("SCAN job_log"), "{name} reads all:\n{plan}");
     }
 }
