@@ -181,10 +181,12 @@ impl QueueStore for SqliteStore {
 
     async fn accept_all(&self, jobs: Vec<NewJob>) -> Vec<Result<Accepted, StoreError>> {
         let mut accepted = Vec::with_capacity(jobs.len());
+        let mut begun = Vec::new();
+        // All of them before the first is waited for: what comes next comes after them.
         for (part, load) in parts(jobs) {
             let jobs = Arc::clone(&part);
             let recent = self.recent.clone();
-            let together = self.writer.call(load, move |tx| {
+            let together = self.writer.begin(load, move |tx| {
                 let accepted = queries::accept_all(tx, &jobs)?;
                 for accepted in accepted.iter().flatten() {
                     if let Accepted::New { seq } = accepted {
@@ -193,7 +195,13 @@ impl QueueStore for SqliteStore {
                 }
                 Ok(accepted)
             });
-            let together = together.await;
+            begun.push((part, together.await));
+        }
+        for (part, together) in begun {
+            let together = match together {
+                Ok(answer) => self.writer.answered(answer).await,
+                Err(error) => Err(error),
+            };
             match together {
                 Ok(each) => accepted.extend(each),
                 // As far as anybody can be, the others are not to suffer for one of them.

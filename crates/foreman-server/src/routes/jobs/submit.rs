@@ -1,9 +1,10 @@
 //! Submitting jobs: one, or many at once.
 
-use bytes::Bytes;
 use std::future::poll_fn;
+use std::pin::Pin;
 use std::task::Poll;
 
+use bytes::Bytes;
 use foreman_job::Endpoint;
 use foreman_ollama::{Rejection, RequestHead, RequestKind, Shape, unknown_model};
 use foreman_scheduler::{Detached, NewRequest, SubmitError, WhenCallerLeaves, api_of, runner_key};
@@ -27,6 +28,9 @@ use crate::terms::Terms;
 
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 const PATH: &str = "/foreman/v1/jobs";
+
+/// So many jobs are accepted together, while the next ones are read.
+const PART: usize = 256;
 
 /// How many submissions are in a body, and how they are told apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,21 +89,49 @@ pub(crate) async fn submitted(app: &App, made: Detached) -> Response {
 }
 
 /// Makes each item a job, and returns what became of each, in their order.
+///
+/// Those of one part are accepted while the next ones are read, as long as nobody has to be asked
+/// about any of them. From the first one on of which somebody has, all wait together: the jobs stay
+/// in the order of the items.
 async fn many(app: &App, batch: &Batch<'_>, items: Vec<Bytes>) -> Result<Vec<String>, ApiError> {
+    if items.is_empty() {
+        return Err(ApiError::new(Fault::BadRequest, "nothing was submitted"));
+    }
     batch.caller.charge(items.len().saturating_sub(1));
-    let items = items.into_iter().enumerate();
-    let checked = items.map(async |(index, item)| {
+    let checks = items.into_iter().enumerate().map(async |(index, item)| {
         let submission = batch.submission(index, &item)?;
         let wish = check(app, &submission.inner).await?;
         Ok::<_, ApiError>(job(app, batch.caller.name.as_deref(), submission, &wish))
     });
-    let checked = begun_in_order(checked).await;
-    if checked.is_empty() {
-        return Err(ApiError::new(Fault::BadRequest, "nothing was submitted"));
+    let mut checks = checks.fuse();
+    let (mut parts, mut late) = (Vec::new(), Vec::new());
+    while late.is_empty() {
+        let mut part = begin(checks.by_ref().take(PART)).await;
+        if part.is_empty() {
+            break;
+        }
+        if part.iter().any(is_waiting) {
+            late = part;
+            late.append(&mut begin(checks.by_ref()).await);
+        } else {
+            let checked = part.iter_mut().filter_map(|it| it.as_mut().take_output());
+            parts.append(&mut begin([submit(app, checked.collect())].into_iter()).await);
+        }
     }
+    let late = end(late).await;
+    parts.append(&mut begin([submit(app, late)].into_iter()).await);
+    let made = end(parts).await.into_iter().flatten();
+    Ok(described(app, made).await)
+}
+
+/// Submits those that may be, and returns what became of all.
+async fn submit(
+    app: &App,
+    checked: Vec<Result<NewRequest, ApiError>>,
+) -> Vec<Result<Detached, ApiError>> {
     let mut requests = Vec::with_capacity(checked.len());
-    let checked = checked.into_iter();
     let checked: Vec<Result<(), ApiError>> = checked
+        .into_iter()
         .map(|checked| checked.map(|request| requests.push(request)))
         .collect();
     let mut accepted = app
@@ -107,32 +139,41 @@ async fn many(app: &App, batch: &Batch<'_>, items: Vec<Bytes>) -> Result<Vec<Str
         .submit_all_detached(requests)
         .await
         .into_iter();
-    let mut jobs = Vec::with_capacity(checked.len());
-    let mut results = Vec::with_capacity(checked.len());
-    for checked in checked {
-        let result = match checked {
-            Ok(()) => accepted.next().map(|made| accepted_or(app, made)),
-            Err(error) => Some(Err(error)),
-        };
-        results.extend(result.map(|result| match result {
+    let each = checked.into_iter().filter_map(|checked| match checked {
+        Ok(()) => accepted.next().map(|made| accepted_or(app, made)),
+        Err(error) => Some(Err(error)),
+    });
+    each.collect()
+}
+
+/// Writes what became of each, with one look at the places of all.
+async fn described(
+    app: &App,
+    made: impl Iterator<Item = Result<Detached, ApiError>>,
+) -> Vec<String> {
+    let mut jobs = Vec::new();
+    let results: Vec<Option<String>> = made
+        .map(|made| match made {
             Ok(made) => {
                 jobs.push(made.job);
                 None
             }
             Err(error) => Some(error.body(Shape::Ollama)),
-        }));
-    }
+        })
+        .collect();
     let mut jobs = object::describe_all(app, jobs).await.into_iter();
     let results = results.into_iter();
-    Ok(results
+    results
         .filter_map(|refused| refused.or_else(|| Some(object::text(&jobs.next()?))))
-        .collect())
+        .collect()
 }
 
-/// Begins with each future in turn, and waits for those together that have to wait for something.
-async fn begun_in_order<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output> {
+/// A future that was begun with.
+type Begun<F> = Pin<Box<MaybeDone<F>>>;
+
+/// Begins with each future in turn.
+async fn begin<F: Future>(futures: impl Iterator<Item = F>) -> Vec<Begun<F>> {
     let mut begun: Vec<_> = futures.map(|it| Box::pin(maybe_done(it))).collect();
-    // Not one after the other: each may have to ask the target for its model.
     let first_look = poll_fn(|context| {
         for future in &mut begun {
             let _done = future.as_mut().poll(context);
@@ -140,14 +181,20 @@ async fn begun_in_order<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::O
         Poll::Ready(())
     });
     unconstrained(first_look).await;
+    begun
+}
+
+/// Waits for those together that have to wait for something: not one after the other, since each
+/// may have to ask the target for its model.
+async fn end<F: Future>(mut begun: Vec<Begun<F>>) -> Vec<F::Output> {
     let waiting = begun.iter_mut().filter(|it| is_waiting(it));
     join_all(waiting.map(|it| it.as_mut())).await;
     let ended = begun.iter_mut();
     ended.filter_map(|it| it.as_mut().take_output()).collect()
 }
 
-fn is_waiting<F: Future>(future: &MaybeDone<F>) -> bool {
-    matches!(future, MaybeDone::Future(_))
+fn is_waiting<F: Future>(future: &Begun<F>) -> bool {
+    matches!(**future, MaybeDone::Future(_))
 }
 
 impl Batch<'_> {

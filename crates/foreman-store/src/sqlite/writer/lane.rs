@@ -18,7 +18,7 @@ use crate::{StoreError, UnknownCause};
 const WAITING: usize = 1024;
 
 /// Where the answer to a command arrives.
-type Receiving<T> = oneshot::Receiver<Result<T, StoreError>>;
+pub(in crate::sqlite) type Receiving<T> = oneshot::Receiver<Result<T, StoreError>>;
 
 /// Sends commands to the threads that write.
 pub(in crate::sqlite) struct WriteLane {
@@ -51,8 +51,30 @@ impl WriteLane {
         T: Send + 'static,
         F: FnMut(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
     {
+        let answer = self.begin(load, run).await?;
+        self.answered(answer).await
+    }
+
+    /// Sends a command: it is done after those that were sent before.
+    pub(in crate::sqlite) async fn begin<T, F>(
+        &self,
+        load: Load,
+        run: F,
+    ) -> Result<Receiving<T>, StoreError>
+    where
+        T: Send + 'static,
+        F: FnMut(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
         let (call, answer) = self.prepare(load, run).await?;
         self.send(Box::new(call))?;
+        Ok(answer)
+    }
+
+    /// Waits for the answer to a command that was sent.
+    pub(in crate::sqlite) async fn answered<T>(
+        &self,
+        answer: Receiving<T>,
+    ) -> Result<T, StoreError> {
         answer.await.unwrap_or_else(|_| Err(self.gone()))
     }
 
