@@ -67,7 +67,7 @@ pub(super) async fn answer(call: &Call) -> Result<Response, ApiError> {
         filter: mark,
     });
     let jobs = object::describe_all(&call.app, found).await;
-    Ok(page(jobs, next))
+    Ok(page(jobs.collect(), next))
 }
 
 fn page(jobs: Vec<JobObject>, next: Option<Cursor>) -> Response {

@@ -126,11 +126,10 @@ pub(crate) async fn describe(app: &App, job: Job) -> JobObject {
 }
 
 /// Describes several jobs.
-pub(crate) async fn describe_all(app: &App, jobs: Vec<Job>) -> Vec<JobObject> {
+pub(crate) async fn describe_all(app: &App, jobs: Vec<Job>) -> impl Iterator<Item = JobObject> {
     let estimates = Estimate::of_all(app, &jobs).await;
     let each = jobs.into_iter().zip(estimates);
     each.map(|(job, estimate)| JobObject::new(app, job, estimate))
-        .collect()
 }
 
 /// Answers with a job.
@@ -152,6 +151,12 @@ pub(crate) async fn made(app: &App, status: u16, job: Job) -> Response {
         response.headers_mut().insert(header::LOCATION, place);
     }
     response
+}
+
+/// Writes a job behind other text.
+pub(super) fn write(text: &mut Vec<u8>, job: &JobObject) {
+    // It has no part that could not be written.
+    let _written = serde_json::to_writer(text, job);
 }
 
 /// Writes what has no part that could not be written.

@@ -29,8 +29,9 @@ use crate::terms::Terms;
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 const PATH: &str = "/foreman/v1/jobs";
 
-/// So many jobs are accepted together, while the next ones are read.
-const PART: usize = 256;
+/// So many jobs are accepted together, while the next ones are read. What several of them change is
+/// written once for each part.
+const PART: usize = 512;
 
 /// How many submissions are in a body, and how they are told apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +40,26 @@ enum Form {
     Array,
     Lines,
 }
+
+/// What stands before, between and after the results of many submissions.
+#[derive(Debug, Clone, Copy)]
+struct Around {
+    first: &'static str,
+    between: &'static str,
+    last: &'static str,
+}
+
+const AS_ARRAY: Around = Around {
+    first: "[",
+    between: ",",
+    last: "]",
+};
+
+const AS_LINES: Around = Around {
+    first: "",
+    between: "\n",
+    last: "\n",
+};
 
 /// What many submissions have in common.
 struct Batch<'a> {
@@ -88,12 +109,17 @@ pub(crate) async fn submitted(app: &App, made: Detached) -> Response {
     response
 }
 
-/// Makes each item a job, and returns what became of each, in their order.
+/// Makes each item a job, and writes what became of each, in their order.
 ///
 /// Those of one part are accepted while the next ones are read, as long as nobody has to be asked
 /// about any of them. From the first one on of which somebody has, all wait together: the jobs stay
 /// in the order of the items.
-async fn many(app: &App, batch: &Batch<'_>, items: Vec<Bytes>) -> Result<Vec<String>, ApiError> {
+async fn many(
+    app: &App,
+    batch: &Batch<'_>,
+    items: Vec<Bytes>,
+    around: Around,
+) -> Result<Vec<u8>, ApiError> {
     if items.is_empty() {
         return Err(ApiError::new(Fault::BadRequest, "nothing was submitted"));
     }
@@ -121,7 +147,7 @@ async fn many(app: &App, batch: &Batch<'_>, items: Vec<Bytes>) -> Result<Vec<Str
     let late = end(late).await;
     parts.append(&mut begin([submit(app, late)].into_iter()).await);
     let made = end(parts).await.into_iter().flatten();
-    Ok(described(app, made).await)
+    Ok(described(app, made, around).await)
 }
 
 /// Submits those that may be, and returns what became of all.
@@ -150,7 +176,10 @@ async fn submit(
 async fn described(
     app: &App,
     made: impl Iterator<Item = Result<Detached, ApiError>>,
-) -> Vec<String> {
+    around: Around,
+) -> Vec<u8> {
+    /// Most job objects are shorter.
+    const OBJECT: usize = 640;
     let mut jobs = Vec::new();
     let results: Vec<Option<String>> = made
         .map(|made| match made {
@@ -161,11 +190,22 @@ async fn described(
             Err(error) => Some(error.body(Shape::Ollama)),
         })
         .collect();
-    let mut jobs = object::describe_all(app, jobs).await.into_iter();
-    let results = results.into_iter();
-    results
-        .filter_map(|refused| refused.or_else(|| Some(object::text(&jobs.next()?))))
-        .collect()
+    let mut jobs = object::describe_all(app, jobs).await;
+    let mut text = Vec::with_capacity(results.len().saturating_mul(OBJECT));
+    let mut before = around.first;
+    for refused in results {
+        text.extend_from_slice(before.as_bytes());
+        before = around.between;
+        match refused {
+            Some(refused) => text.extend_from_slice(refused.as_bytes()),
+            None => jobs
+                .by_ref()
+                .take(1)
+                .for_each(|job| object::write(&mut text, &job)),
+        }
+    }
+    text.extend_from_slice(around.last.as_bytes());
+    text
 }
 
 /// A future that was begun with.
@@ -207,14 +247,13 @@ impl Batch<'_> {
                 Ok(submitted(app, made).await)
             }
             Form::Array => {
-                let results = many(app, self, batch::array(body, most)?).await?;
-                let text = format!("[{}]", results.join(","));
+                let items = batch::array(body, most)?;
+                let text = many(app, self, items, AS_ARRAY).await?;
                 Ok(response::json(202, text))
             }
             Form::Lines => {
-                let results = many(app, self, batch::lines(body, most)?).await?;
-                let mut text = results.join("\n");
-                text.push('\n');
+                let items = batch::lines(body, most)?;
+                let text = many(app, self, items, AS_LINES).await?;
                 Ok(response::text(202, "application/x-ndjson", text))
             }
         }
