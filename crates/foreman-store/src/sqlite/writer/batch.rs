@@ -100,6 +100,7 @@ impl<'c> Tx<'c> {
     fn mark(&self) -> Mark {
         Mark {
             counts: self.counts,
+            newest: self.newest,
             moves: self.moves.len(),
             place: self.depths.given(),
         }
@@ -108,6 +109,7 @@ impl<'c> Tx<'c> {
     /// Undoes what was counted, came and left after a mark.
     fn back_to(&mut self, mark: Mark) {
         self.counts = mark.counts;
+        self.newest = mark.newest;
         for change in self.moves.drain(mark.moves..).rev() {
             self.depths.undo(&change);
         }
@@ -123,6 +125,7 @@ impl<'c> Tx<'c> {
 #[derive(Debug, Clone, Copy)]
 struct Mark {
     counts: QueueCounts,
+    newest: Option<Timestamp>,
     moves: usize,
     place: i64,
 }
@@ -171,7 +174,6 @@ pub(super) fn run(
 ) -> Result<Changes, Fault> {
     let mut stopped = once(&mut tx, commands, waiting, false);
     if matches!(stopped, Err(Stop::Apart)) {
-        tx.newest = None;
         stopped = once(&mut tx, commands, waiting, true);
     }
     match stopped {
