@@ -87,6 +87,13 @@ impl Drop for Checkpointer {
     }
 }
 
+/// Returns how long the log was after the last commit of this thread, in bytes.
+pub(super) fn logged() -> u64 {
+    /// A page with its header, as SQLite's documentation of the file format has it.
+    const FRAME: u64 = 4096 + 24;
+    u64::from(LOGGED.get()).saturating_mul(FRAME)
+}
+
 #[expect(clippy::unnecessary_wraps, reason = "so is a hook")]
 fn note(_: &Wal, pages: i32) -> rusqlite::Result<()> {
     LOGGED.set(u32::try_from(pages).unwrap_or_default());

@@ -1,7 +1,6 @@
 //! What is written, and what everybody is told of it.
 
 use std::fmt;
-use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -314,7 +313,7 @@ impl Writer {
 
     /// Warns when the log cannot be written out, and again each time that it has doubled.
     fn watch_log(&mut self) {
-        let bytes = fs::metadata(self.place.wal()).map_or(0, |meta| meta.len());
+        let bytes = checkpoint::logged();
         if bytes <= LOG_BOUND {
             self.log_bound = LOG_BOUND;
         } else if bytes > self.log_bound {
