@@ -11,8 +11,7 @@ use std::sync::Arc;
 use foreman_job::RunnerKey;
 use foreman_ollama::InventorySnapshot;
 use foreman_store::{ClaimRequest, Claimed, Likely, SlotTaken, StoreError, StoreHealth};
-use tokio::sync::mpsc::{self, UnboundedReceiver};
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
@@ -47,7 +46,11 @@ impl Worker {
         let snapshot = self.inventory.snapshot();
         let runners = self.residency.runners(self.client.as_ref(), &snapshot);
         let resident = runners.await.to_vec();
-        let (wish, mut likely) = self.wish(resident, &snapshot);
+        let (sender, mut likely) = mpsc::unbounded_channel();
+        let wish = ClaimRequest {
+            likely: Some(sender),
+            ..self.wish(resident, &snapshot)
+        };
         let mut early = None;
         let mut claiming = pin!(self.shared.store.claim(wish));
         let claim = loop {
@@ -61,24 +64,14 @@ impl Worker {
         Ok(claim?.map(|claimed| Next::new(claimed, early)))
     }
 
-    /// Makes the wish, and a place where the store names the job that it will claim.
-    fn wish(
-        &self,
-        resident: Vec<RunnerKey>,
-        snapshot: &InventorySnapshot,
-    ) -> (ClaimRequest, UnboundedReceiver<Likely>) {
+    fn wish(&self, resident: Vec<RunnerKey>, snapshot: &InventorySnapshot) -> ClaimRequest {
         let situation = Situation {
             slot: SLOT,
             resident,
             paused: self.shared.pauses.weights(snapshot),
             now: self.shared.clock.now(),
         };
-        let (sender, likely) = mpsc::unbounded_channel();
-        let wish = ClaimRequest {
-            likely: Some(sender),
-            ..self.order.wish(situation, &self.shared, &self.metrics)
-        };
-        (wish, likely)
+        self.order.wish(situation, &self.shared, &self.metrics)
     }
 
     /// Claims the first job that arrives, while what is known of the target is fresh.
@@ -87,7 +80,7 @@ impl Worker {
         let Some((resident, fresh_until)) = fresh.filter(|_| !self.shared.pauses.is_all()) else {
             return Ok(Arrival::Unwaited);
         };
-        let (wish, mut likely) = self.wish(resident.to_vec(), &self.inventory.snapshot());
+        let wish = self.wish(resident.to_vec(), &self.inventory.snapshot());
         let shared = Arc::clone(&self.shared);
         let mut guess = shared.guesses.wait();
         let mut early: Option<Early> = None;
@@ -100,9 +93,6 @@ impl Worker {
                 Ok(Guess { job, dropped }) = &mut guess, if !guess.is_terminated() => {
                     early = self.early(job, Some(dropped));
                 }
-                Some(job) = likely.recv() => if !early.as_ref().is_some_and(|it| it.is_of(job.id)) {
-                    early = self.early(job, None);
-                },
                 () = given_up(early.as_mut()) => early = None,
                 // An end alone changes nothing for who waits.
                 ended = self.one_ended(), if !self.ending.is_empty() => if ended.is_err() {

@@ -151,11 +151,8 @@ impl Settling {
             verdict,
             ..
         } = self;
-        let (from, reason) = (live.take_state(), verdict.reason.clone());
-        transition::tell(&shared, &job, Some(from), &reason);
+        transition::publish(&shared, &job, live.take_state(), &verdict.reason);
         conclude(&shared, &job, &live, verdict);
-        // Its caller does not wait for the line.
-        transition::log(&job, from, &reason);
         if job.progress.state.is_terminal() {
             shared.ended.notify_one();
         }

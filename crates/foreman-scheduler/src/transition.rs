@@ -49,7 +49,7 @@ pub(crate) fn accepted(shared: &Shared, job: &Job, live: &LiveJob) {
 }
 
 /// Writes the line; neither prompt nor answer is in it.
-pub(crate) fn log(job: &Job, from: JobState, reason: &str) {
+fn log(job: &Job, from: JobState, reason: &str) {
     info!(
         job = %job.id,
         model = job.model,
@@ -63,8 +63,7 @@ pub(crate) fn log(job: &Job, from: JobState, reason: &str) {
     );
 }
 
-/// Tells those who watch jobs.
-pub(crate) fn tell(shared: &Shared, job: &Job, from: Option<JobState>, reason: &str) {
+fn tell(shared: &Shared, job: &Job, from: Option<JobState>, reason: &str) {
     shared.watchers.tell(job.id);
     if shared.transitions.receiver_count() == 0 {
         return;
