@@ -1,8 +1,9 @@
 //! How fast foreman is beside others: whole programs, side by side, every answer verified.
 //!
 //! `cargo bench -p foreman-tests` measures everything, `-- NAME…` some rows, `-- --rounds N` more
-//! or fewer rounds, `-- --seconds N` longer or shorter ones, `-- --foreman PATH` another build. Each figure is the median of the
-//! rounds; what is compared was measured within one round, one after the other.
+//! or fewer rounds, `-- --seconds N` longer or shorter ones, `-- --foreman PATH` another build. Each
+//! figure is the median of the rounds; what is compared was measured within one round, one after
+//! the other.
 #![expect(
     clippy::expect_used,
     clippy::panic,
