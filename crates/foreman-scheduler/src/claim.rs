@@ -130,7 +130,7 @@ impl Worker {
         Some(Early::begin(
             (id, dropped),
             Arc::clone(&self.client),
-            request,
+            (head, request),
         ))
     }
 

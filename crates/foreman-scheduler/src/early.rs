@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use foreman_job::JobId;
-use foreman_ollama::{OllamaClient, TargetError, TargetRequest, TargetResponse};
+use foreman_ollama::{OllamaClient, RequestHead, TargetError, TargetRequest, TargetResponse};
 use foreman_store::{Likely, NewJob};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, MaybeDone, maybe_done};
@@ -55,6 +55,8 @@ pub(crate) struct Entering<'a> {
 pub(crate) struct Early {
     id: JobId,
     began: Instant,
+    /// What scheduling needs of its request; none when it cannot be read.
+    head: Option<RequestHead>,
     exchange: MaybeDone<BoxFuture<'static, Begun>>,
     /// Set when it is known before the claim that there will be none.
     dropped: Option<CancellationToken>,
@@ -121,13 +123,14 @@ impl Early {
     pub(crate) fn begin(
         (id, dropped): (JobId, Option<CancellationToken>),
         client: Arc<dyn OllamaClient>,
-        request: TargetRequest,
+        (head, request): (Option<RequestHead>, TargetRequest),
     ) -> Self {
         let exchange = async move { client.forward(request).await };
         let exchange = AssertUnwindSafe(exchange).catch_unwind().boxed();
         Self {
             id,
             began: Instant::now(),
+            head,
             exchange: maybe_done(exchange),
             dropped,
         }
@@ -155,6 +158,11 @@ impl Early {
     /// Tells whether the exchange is that of a job.
     pub(crate) fn is_of(&self, id: JobId) -> bool {
         self.id == id
+    }
+
+    /// Returns what was read of the request, which is not to be read again.
+    pub(crate) const fn take_head(&mut self) -> Option<RequestHead> {
+        self.head.take()
     }
 
     pub(crate) const fn began(&self) -> Instant {

@@ -97,7 +97,7 @@ impl Worker {
 
     /// Runs and settles one job.
     pub(crate) async fn turn(&mut self, next: Next) -> Result<(), StoreError> {
-        let Next { claimed, early } = next;
+        let Next { claimed, mut early } = next;
         let Claimed { job, reason, .. } = &claimed;
         let span = info_span!("job", job.id = %job.id, model = job.model);
         transition::publish(
@@ -106,8 +106,13 @@ impl Worker {
             foreman_job::JobState::Queued,
             reason.as_str(),
         );
-        let request = claimed.request.as_ref();
-        let head = request.and_then(|request| head_of(job.endpoint, request));
+        let head = match &mut early {
+            Some(early) => early.take_head(),
+            None => claimed
+                .request
+                .as_ref()
+                .and_then(|request| head_of(job.endpoint, request)),
+        };
         let live = self.shared.live.for_run(job);
         let swap = if self.residency.has(&job.runner) {
             Swap::None

@@ -69,7 +69,7 @@ impl Lines {
             thread: None,
         };
         let before_panics = self.clone();
-        let thread = thread::Builder::new().name("foreman-log".to_owned());
+        let thread = thread::Builder::new().name("foreman-lines".to_owned());
         log.thread = Some(thread.spawn(move || self.write_in_time())?);
         let told = panic::take_hook();
         panic::set_hook(Box::new(move |panic| {

@@ -9,7 +9,7 @@ use super::error::{Class, class};
 use super::files::{LockFile, Place};
 use super::migrate::{self, APPLICATION_ID, KNOWN_VERSION};
 use super::reader::ReadLane;
-use super::writer::{Checkpointer, Disk, Intake, LOG_BOUND, Shared, Waiting, WriteLane, Writer};
+use super::writer::{Checkpointer, Commands, Disk, Intake, LOG_BOUND, Shared, WriteLane, Writer};
 use super::{CLEAN_STOP, OpenError, SqliteConfig, UNCHECKED, connection, queries};
 
 /// The first version without a bug that can lose commits when the log starts anew.
@@ -85,7 +85,7 @@ pub(super) fn open(config: &SqliteConfig) -> Result<Opened, OpenError> {
         checkpointer,
         conn,
         intake,
-        waiting: Waiting::default(),
+        waiting: Commands::default(),
         depths,
         shared,
         place: place.clone(),

@@ -2,9 +2,9 @@
 
 use tokio::time::Instant;
 
-use super::command::{Command, Durability};
+use super::command::{Command, Commands, Durability};
+use super::owner::Writer;
 use super::sync::Batch;
-use super::thread::Writer;
 use crate::sqlite::Synchronous;
 
 /// A transaction that was committed.
@@ -48,7 +48,7 @@ impl Writer {
         now.into_iter().for_each(Command::answer);
         let batch = Batch {
             number,
-            commands: told,
+            commands: Commands(told),
             group: size,
             since,
         };
@@ -73,7 +73,7 @@ impl Writer {
         }
         let batch = Batch {
             number,
-            commands: Vec::new(),
+            commands: Commands::default(),
             group: 0,
             since,
         };

@@ -1,5 +1,6 @@
 //! What the write lane is asked to do, and how it answers.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -67,6 +68,16 @@ pub(super) trait Command: Send {
 
     /// Forgets what [`run`](Self::run) came to, if it is to wait on: that was undone.
     fn undone(&mut self) {}
+}
+
+/// Several commands.
+#[derive(Default)]
+pub(in crate::sqlite) struct Commands(pub(super) Vec<Box<dyn Command>>);
+
+impl fmt::Debug for Commands {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Commands").field(&self.0.len()).finish()
+    }
 }
 
 /// A closure with somebody who waits for its outcome.

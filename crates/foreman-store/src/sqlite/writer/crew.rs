@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::command::Command;
 use super::inbox::{Closing, Inbox, Turn};
+use super::owner::{Shared, Writer};
 use super::sync::Disk;
-use super::thread::{Shared, Writer};
 
 /// What the threads share.
 #[derive(Debug)]

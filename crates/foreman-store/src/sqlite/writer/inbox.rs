@@ -4,13 +4,12 @@
 //! other one waits for the disk, or here. So what comes is written in its order, nothing that comes
 //! wakes more than one thread, and a lone commit is made durable by the thread that made it.
 
-use std::fmt;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use super::command::{Command, Durability};
+use super::command::{Command, Commands, Durability};
 use crate::StoreError;
 
 /// Commands of one group: a commit is shared by many, and none waits long for the others.
@@ -39,9 +38,9 @@ pub(super) struct Inbox {
     changed: Condvar,
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct State {
-    commands: Vec<Box<dyn Command>>,
+    commands: Commands,
     closing: Option<Closing>,
     /// Whether a thread has the pen.
     writing: bool,
@@ -68,7 +67,7 @@ impl Inbox {
         if state.ended {
             return Err(command);
         }
-        state.commands.push(command);
+        state.commands.0.push(command);
         let calls = state.can_take();
         drop(state);
         self.ring(calls);
@@ -179,7 +178,7 @@ impl Inbox {
 
 impl State {
     fn is_empty(&self) -> bool {
-        self.commands.is_empty() && self.closing.is_none()
+        self.commands.0.is_empty() && self.closing.is_none()
     }
 
     /// Tells whether nothing is left to be done, nor will be.
@@ -191,8 +190,8 @@ impl State {
     fn is_due(&self) -> bool {
         self.pace == Pace::Prompt
             || self.ended
-            || self.commands.len() >= GROUP
-            || self.commands.iter().any(|it| is_urgent(it.as_ref()))
+            || self.commands.0.len() >= GROUP
+            || self.commands.0.iter().any(|it| is_urgent(it.as_ref()))
     }
 
     /// Tells whether a thread has something to do now.
@@ -215,28 +214,18 @@ impl State {
     }
 
     fn next(&mut self) -> Option<Turn> {
-        if self.commands.is_empty() {
+        if self.commands.0.is_empty() {
             return self.closing.take().map(Turn::Close);
         }
         let mut bytes = 0_u64;
-        let fits = self.commands.iter().take(GROUP).take_while(|command| {
+        let fits = self.commands.0.iter().take(GROUP).take_while(|command| {
             let before = bytes;
             bytes = bytes.saturating_add(command.load().bytes);
             before < GROUP_BYTES
         });
         let count = fits.count();
-        let rest = self.commands.split_off(count);
-        Some(Turn::Write(std::mem::replace(&mut self.commands, rest)))
-    }
-}
-
-impl fmt::Debug for State {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("State")
-            .field("commands", &self.commands.len())
-            .field("writing", &self.writing)
-            .field("ended", &self.ended)
-            .finish_non_exhaustive()
+        let rest = self.commands.0.split_off(count);
+        Some(Turn::Write(std::mem::replace(&mut self.commands.0, rest)))
     }
 }
 

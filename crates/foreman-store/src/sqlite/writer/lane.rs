@@ -10,7 +10,7 @@ use tokio::sync::{Semaphore, oneshot};
 use super::Tx;
 use super::command::{Call, Command, Load, Patient};
 use super::crew::Crew;
-use super::thread::{Shared, Writer};
+use super::owner::{Shared, Writer};
 use crate::sqlite::own_thread::OwnThread;
 use crate::{StoreError, UnknownCause};
 

@@ -13,13 +13,13 @@ mod crew;
 mod inbox;
 mod intake;
 mod lane;
+mod owner;
 mod sync;
-mod thread;
 
 pub(super) use batch::Tx;
 pub(super) use checkpoint::Checkpointer;
-pub(super) use command::{DURABLE, Durability, Load};
+pub(super) use command::{Commands, DURABLE, Durability, Load};
 pub(super) use intake::Intake;
 pub(super) use lane::WriteLane;
+pub(super) use owner::{LOG_BOUND, Shared, Writer};
 pub(super) use sync::Disk;
-pub(super) use thread::{LOG_BOUND, Shared, Waiting, Writer};

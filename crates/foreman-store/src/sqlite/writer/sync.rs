@@ -6,7 +6,6 @@
 //! together, by the thread that is at it. So writing is never slower than its statements, however
 //! slow the disk is, and what runs next need not wait for it.
 
-use std::fmt;
 use std::fs::File;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,8 +14,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::command::{Command, Refusal};
-use super::thread::Shared;
+use super::command::{Command, Commands, Refusal};
+use super::owner::Shared;
 use crate::StoreError;
 use crate::sqlite::Synchronous;
 use crate::sqlite::files::Place;
@@ -39,9 +38,10 @@ struct Reached {
 }
 
 /// Commands that were committed and are to be answered once that is durable.
+#[derive(Debug)]
 pub(super) struct Batch {
     pub(super) number: u64,
-    pub(super) commands: Vec<Box<dyn Command>>,
+    pub(super) commands: Commands,
     /// How many commands their transaction had.
     pub(super) group: usize,
     pub(super) since: Instant,
@@ -57,7 +57,7 @@ pub(in crate::sqlite) struct Disk {
     rested: Condvar,
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Batches {
     waiting: Vec<Batch>,
     /// Whether a thread is at it.
@@ -201,16 +201,6 @@ impl Batches {
     }
 }
 
-impl fmt::Debug for Batches {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Batches")
-            .field("waiting", &self.waiting.len())
-            .field("flushing", &self.flushing)
-            .field("failed", &self.failed)
-            .finish()
-    }
-}
-
 fn answer(batch: Batch, shared: &Shared) {
     let Batch {
         number,
@@ -222,13 +212,13 @@ fn answer(batch: Batch, shared: &Shared) {
         shared.committed(group, Synchronous::Full, since.elapsed());
     }
     shared.progress().reach(number);
-    commands.into_iter().for_each(Command::answer);
+    commands.0.into_iter().for_each(Command::answer);
 }
 
 /// Nobody knows what of these is on the disk.
-fn refuse(commands: Vec<Box<dyn Command>>) {
+fn refuse(commands: Commands) {
     let why = Refusal::Unknown("the disk does not keep the log".to_owned());
-    for command in commands {
+    for command in commands.0 {
         command.refuse(&why);
     }
 }
@@ -281,7 +271,7 @@ mod tests {
             assert_eq!(shared.progress().begin(), number);
             let (reply, answer) = tokio::sync::oneshot::channel();
             answers.push(answer);
-            let commands: Vec<Box<dyn Command>> = vec![Box::new(Waiting(reply))];
+            let commands = Commands(vec![Box::new(Waiting(reply))]);
             let batch = Batch {
                 number,
                 commands,

@@ -1,6 +1,5 @@
 //! What is written, and what everybody is told of it.
 
-use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -13,7 +12,7 @@ use tokio::time::Instant;
 use super::answer::Done;
 use super::batch::{self, Changes, Fault, Tx};
 use super::checkpoint::{self, Checkpointer};
-use super::command::{Command, Refusal};
+use super::command::{Command, Commands, Refusal};
 use super::intake::Intake;
 use super::sync::{Disk, Progress};
 use crate::depth::{Depths, Oldest, Sketch};
@@ -23,16 +22,6 @@ use crate::{Depth, QueueCounts, StoreError, StoreHealth};
 
 /// No healthy log is larger: what is read of it is written out, and then it starts anew.
 pub(in crate::sqlite) const LOG_BOUND: u64 = 64 * 1024 * 1024;
-
-/// Commands that wait.
-#[derive(Default)]
-pub(in crate::sqlite) struct Waiting(pub(super) Vec<Box<dyn Command>>);
-
-impl fmt::Debug for Waiting {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Waiting").field(&self.0.len()).finish()
-    }
-}
 
 /// How often a command was tried in a transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,7 +56,7 @@ pub(in crate::sqlite) struct Writer {
     pub(in crate::sqlite) conn: Connection,
     pub(in crate::sqlite) intake: Intake,
     /// Those that found nothing yet, and wait for more.
-    pub(in crate::sqlite) waiting: Waiting,
+    pub(in crate::sqlite) waiting: Commands,
     /// What is in the queue, ahead of what everybody is told by the transaction that runs.
     pub(in crate::sqlite) depths: Depths,
     pub(in crate::sqlite) shared: Arc<Shared>,
@@ -215,7 +204,7 @@ impl Writer {
 
     /// Writes a group; who must be told of nothing that the disk does not have waits for it then.
     pub(super) fn write(&mut self, group: Vec<Box<dyn Command>>) {
-        if self.depths.queued() == 0 && group.iter().all(|it| it.waits()) {
+        if !self.jobs_wait() && group.iter().all(|it| it.waits()) {
             // There is nothing that they could find.
             return self.waiting.0.extend(group);
         }
@@ -327,7 +316,7 @@ impl Writer {
 
     /// Tells whether jobs wait in the queue.
     pub(super) fn jobs_wait(&self) -> bool {
-        self.depths.queued() > 0
+        self.shared.counts().queued > 0
     }
 
     /// Uses a quiet moment.
