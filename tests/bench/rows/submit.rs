@@ -2,8 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::Value;
-use tokio::time::Instant;
+use serde::Deserialize;
 
 use crate::Plan;
 use crate::http::{Answer, Connection, Template, contains};
@@ -14,6 +13,8 @@ use crate::table::{Figure, Unit};
 
 /// Jobs of one array.
 pub(super) const ARRAY: usize = 1000;
+
+const JOBS: u64 = 1000;
 
 /// Settings with which all of them may wait.
 pub(super) const ROOM: &[(&str, &str)] = &[("FOREMAN_MAX_QUEUE", "3000000")];
@@ -35,29 +36,29 @@ pub(super) async fn single(plan: Plan) -> Vec<Figure> {
     ]
 }
 
-/// A thousand jobs a request.
+/// A thousand jobs a request, from as many connections, and from one.
 pub(super) async fn arrays(plan: Plan) -> Vec<Figure> {
     let stand = Stand::start(ROOM).await;
     stand.pause().await;
-    let mut connection = Connection::open(stand.foreman.address).await;
-    let before = stand.foreman.cpu();
-    let began = Instant::now();
-    let mut count: u64 = 0;
-    while began.elapsed() < plan.time {
-        count += array(&mut connection, count).await;
-    }
-    let took = began.elapsed();
-    let cpu = stand.foreman.cpu().saturating_sub(before);
-    assert_eq!(stand.waiting().await, count, "jobs");
+    let many = load(&stand, plan).of_arrays();
+    let through = many.on(&stand.foreman).await;
+    let alone = Load {
+        connections: 1,
+        ..many.clone()
+    };
+    let lone = alone.on(&stand.foreman).await;
+    let warm = u64::try_from(many.connections + alone.connections).expect("a count");
+    let arrays = through.served.count + lone.served.count + warm;
+    assert_eq!(stand.waiting().await, arrays * JOBS, "jobs");
+    let jobs = float(JOBS);
+    let each = u32::try_from(JOBS).expect("a count");
     vec![
+        Figure::new("foreman", through.served.rate() * jobs, Unit::PerSecond),
+        Figure::micros("foreman, CPU each", through.cpu_each() / each),
         Figure::new(
-            "foreman",
-            float(count) / took.as_secs_f64(),
+            "foreman, one connection",
+            lone.served.rate() * jobs,
             Unit::PerSecond,
-        ),
-        Figure::micros(
-            "foreman, CPU each",
-            cpu / u32::try_from(count).expect("a count"),
         ),
     ]
 }
@@ -75,23 +76,35 @@ pub(super) fn load(stand: &Stand, plan: Plan) -> Load {
 
 /// Submits an array over all models, and returns how many jobs it made.
 pub(super) async fn array(connection: &mut Connection, first: u64) -> u64 {
+    let answer = connection.ask(template().with(first)).await;
+    assert!(check_array(&answer, first), "an array");
+    JOBS
+}
+
+impl Load {
+    /// The same with an array in place of each job.
+    fn of_arrays(self) -> Self {
+        Self {
+            template: template(),
+            check: check_array,
+            ..self
+        }
+    }
+}
+
+/// An array over all models.
+fn template() -> Template {
     let items: Vec<String> = (0..ARRAY)
         .map(|number| {
             let model = format!("chat{}:1b", number % MODELS);
             format!(r#"{{"endpoint":"/api/chat","request":{}}}"#, chat(&model))
         })
         .collect();
-    let body = format!("[{}]", items.join(","));
-    let mut template = Template::new("POST", "/foreman/v1/jobs", &body);
-    let answer = connection.ask(template.with(first)).await;
-    assert_eq!(answer.status, 202, "an array");
-    let jobs: Vec<Value> = serde_json::from_slice(answer.body).expect("an array");
-    let ids: BTreeSet<_> = jobs
-        .iter()
-        .filter_map(|job| job.get("id")?.as_str())
-        .collect();
-    assert_eq!(ids.len(), ARRAY, "each has an id of its own");
-    u64::try_from(ids.len()).expect("a count")
+    Template::new(
+        "POST",
+        "/foreman/v1/jobs",
+        &format!("[{}]", items.join(",")),
+    )
 }
 
 fn chat(model: &str) -> String {
@@ -104,4 +117,18 @@ fn check(answer: &Answer<'_>, _number: u64) -> bool {
     answer.status == 202
         && contains(answer.body, b"\"id\":\"")
         && contains(answer.body, b"\"state\":\"queued\"")
+}
+
+/// Each job of the array has been accepted, with an id of its own.
+fn check_array(answer: &Answer<'_>, _number: u64) -> bool {
+    #[derive(Deserialize)]
+    struct Job<'a> {
+        id: &'a str,
+        state: &'a str,
+    }
+    let Ok(jobs) = serde_json::from_slice::<Vec<Job<'_>>>(answer.body) else {
+        return false;
+    };
+    let ids: BTreeSet<_> = jobs.iter().map(|job| job.id).collect();
+    answer.status == 202 && ids.len() == ARRAY && jobs.iter().all(|job| job.state == "queued")
 }
