@@ -39,6 +39,8 @@ struct State {
     out: BufWriter<Box<dyn Write + Send>>,
     /// Whether lines may wait: somebody writes them out in time.
     waits: bool,
+    /// Whether a batch has begun that is not written out by time yet, so that nobody is to be woken.
+    begun: bool,
 }
 
 /// Writes one line.
@@ -56,6 +58,7 @@ impl Lines {
         let state = Mutex::new(State {
             out: BufWriter::with_capacity(TOGETHER, out),
             waits: false,
+            begun: false,
         });
         let come = Condvar::new();
         Self(Arc::new(Shared { state, come }))
@@ -81,12 +84,12 @@ impl Lines {
 
     fn write(&self, line: &[u8], patient: bool) -> io::Result<()> {
         let mut state = self.lock();
-        let is_first = state.out.buffer().is_empty();
         let written = state.out.write_all(line);
         if !patient || !state.waits {
             return written.and_then(|()| state.out.flush());
         }
-        let begins = is_first && !state.out.buffer().is_empty();
+        let begins = !state.begun && !state.out.buffer().is_empty();
+        state.begun |= begins;
         drop(state);
         if begins {
             self.0.come.notify_one();
@@ -99,7 +102,7 @@ impl Lines {
         let come = &self.0.come;
         let mut state = self.lock();
         loop {
-            let nothing = |state: &mut State| state.waits && state.out.buffer().is_empty();
+            let nothing = |state: &mut State| state.waits && !state.begun;
             state = come
                 .wait_while(state, nothing)
                 .unwrap_or_else(PoisonError::into_inner);
@@ -109,6 +112,7 @@ impl Lines {
                 .unwrap_or_else(PoisonError::into_inner);
             // Nobody could be told that the log cannot be written.
             let _written = state.out.flush();
+            state.begun = false;
             if !state.waits {
                 return;
             }
@@ -231,6 +235,20 @@ mod tests {
 
         let written: String = pieces.try_iter().collect();
         assert_eq!(written, "a\nb\n");
+    }
+
+    #[test]
+    fn a_line_that_waits_after_one_that_did_not_is_written() {
+        let (lines, pieces) = lines();
+        let _log = lines.clone().together().unwrap();
+        lines.write(b"a\n", true).unwrap();
+        lines.write(b"b\n", false).unwrap();
+        lines.write(b"c\n", true).unwrap();
+
+        let mut written = String::new();
+        while written != "a\nb\nc\n" {
+            written.push_str(&pieces.recv().unwrap());
+        }
     }
 
     #[test]

@@ -12,7 +12,9 @@ mod signals;
 mod stub;
 
 use std::io::Write;
+use std::num::NonZero;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use foreman_scheduler::{SchedulerError, Shutdown};
@@ -59,6 +61,7 @@ pub fn serve(
     #[cfg(feature = "fail-points")]
     options.fuse.hit(fail_points::Point::AfterMigrate);
     let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(serving_threads())
         .enable_all()
         .build()
         .map_err(ServeError::Runtime)?;
@@ -67,6 +70,15 @@ pub fn serve(
     runtime.shutdown_background();
     served?;
     closed.map_err(ServeError::Close)
+}
+
+/// Returns how many threads serve: one for each two cores, and no more than are of use before one
+/// target. The others are the store's and, where it runs on this machine, the target's; two threads
+/// that share a core only wake each other.
+fn serving_threads() -> usize {
+    const MOST: usize = 4;
+    let cores = thread::available_parallelism().map_or(1, NonZero::get);
+    (cores / 2).clamp(1, MOST)
 }
 
 async fn run(
