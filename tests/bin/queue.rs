@@ -146,6 +146,7 @@ fn job(number: u64) -> NewJob {
 fn wish() -> ClaimRequest {
     ClaimRequest {
         likely: None,
+        foreseen: None,
         slot: 0,
         resident: Vec::new(),
         paused: Vec::new(),

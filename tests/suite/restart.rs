@@ -33,6 +33,11 @@ async fn a_queue_that_was_killed_in_the_middle_is_finished_in_order_by_the_next_
         gate.release_one();
     }
     gate.reached_by(6).await;
+    // The target may have it a moment before its claim is written.
+    eventually("the claim of the sixth job", || async {
+        first.health().await["queue"]["queued"] == 24
+    })
+    .await;
 
     first.kill().await;
     drop(waiting);

@@ -47,17 +47,24 @@ impl Worker {
         let runners = self.residency.runners(self.client.as_ref(), &snapshot);
         let resident = runners.await.to_vec();
         let (sender, mut likely) = mpsc::unbounded_channel();
+        let wish = self.wish(resident, &snapshot);
+        let foreseen = self.shared.store.foresee(&wish);
         let wish = ClaimRequest {
             likely: Some(sender),
-            ..self.wish(resident, &snapshot)
+            foreseen: foreseen.as_ref().map(|foreseen| foreseen.choice),
+            ..wish
         };
-        let mut early = None;
+        let job = foreseen.and_then(|foreseen| foreseen.job);
+        let mut early = job.and_then(|job| self.early(job, None));
         let mut claiming = pin!(self.shared.store.claim(wish));
         let claim = loop {
             tokio::select! {
                 biased;
                 claim = &mut claiming => break claim,
-                Some(job) = likely.recv() => early = self.early(job, None),
+                Some(job) = likely.recv() => {
+                    let begun = early.take().filter(|early| early.is_of(job.id));
+                    early = begun.or_else(|| self.early(job, None));
+                }
                 () = given_up(early.as_mut()) => early = None,
             }
         };

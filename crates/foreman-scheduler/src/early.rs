@@ -104,6 +104,11 @@ impl Guesses {
 }
 
 impl Entering<'_> {
+    /// Tells whether the worker was told of it.
+    pub(crate) const fn is_named(&self) -> bool {
+        self.guess.is_some()
+    }
+
     /// Notes that the job is accepted.
     pub(crate) fn accepted(mut self) {
         if let Some(guess) = self.guess.take() {

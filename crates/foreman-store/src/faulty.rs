@@ -9,9 +9,9 @@ use foreman_job::{Job, JobId, RunnerKey, Timestamp};
 use tokio::sync::{Notify, watch};
 
 use crate::{
-    Accepted, ClaimRequest, Claimed, Deletion, Depth, Due, JobFilter, JobList, LogPage, NewJob,
-    Purge, Purged, QueueCounts, QueueStore, Recovery, RunLog, Settlement, Standing, Standings,
-    StoreError, StoreHealth, StoredAnswer, StoredRequest, UnknownCause, Withdrawal,
+    Accepted, ClaimRequest, Claimed, Deletion, Depth, Due, Foreseen, JobFilter, JobList, LogPage,
+    NewJob, Purge, Purged, QueueCounts, QueueStore, Recovery, RunLog, Settlement, Standing,
+    Standings, StoreError, StoreHealth, StoredAnswer, StoredRequest, UnknownCause, Withdrawal,
 };
 
 /// How a call fails.
@@ -136,6 +136,10 @@ impl QueueStore for Faulty {
 
     async fn claim(&self, request: ClaimRequest) -> Result<Option<Claimed>, StoreError> {
         self.change("claim", self.inner.claim(request)).await
+    }
+
+    fn foresee(&self, wish: &ClaimRequest) -> Option<Foreseen> {
+        self.inner.foresee(wish)
     }
 
     async fn start(&self, seq: i64, epoch: Epoch, now: Timestamp) -> Result<(), StoreError> {

@@ -72,6 +72,7 @@
 //!             })
 //!         }),
 //!         likely: None,
+//!         foreseen: None,
 //!     })
 //!     .await?
 //!     .ok_or("no job is ready")?;
@@ -119,7 +120,8 @@ pub use sqlite::{
 };
 pub use store::QueueStore;
 pub use types::{
-    Accepted, AnswerHead, Answered, ByCaller, Choose, ClaimRequest, Claimed, Due, Headers,
-    IdempotencyKey, JobList, Likely, NewJob, Outcome, Purge, Purged, QueueCounts, Recovery,
-    Settlement, Standing, Standings, StoreHealth, StoredAnswer, StoredRequest, Used, Withdrawal,
+    Accepted, AnswerHead, Answered, ByCaller, Choose, ClaimRequest, Claimed, Due, Foreseen,
+    Headers, IdempotencyKey, JobList, Likely, NewJob, Outcome, Purge, Purged, QueueCounts,
+    Recovery, Settlement, Standing, Standings, StoreHealth, StoredAnswer, StoredRequest, Used,
+    Withdrawal,
 };

@@ -10,9 +10,9 @@ use foreman_job::{Job, JobId, RunnerKey, Timestamp};
 use tokio::sync::{Notify, oneshot, watch};
 
 use crate::{
-    Accepted, ClaimRequest, Claimed, Deletion, Depth, Due, JobFilter, JobList, LogPage, NewJob,
-    Purge, Purged, QueueCounts, Recovery, RunLog, Settlement, Standing, Standings, StoreError,
-    StoreHealth, StoredAnswer, StoredRequest, Withdrawal,
+    Accepted, ClaimRequest, Claimed, Deletion, Depth, Due, Foreseen, JobFilter, JobList, LogPage,
+    NewJob, Purge, Purged, QueueCounts, Recovery, RunLog, Settlement, Standing, Standings,
+    StoreError, StoreHealth, StoredAnswer, StoredRequest, Withdrawal,
 };
 
 /// A durable queue of jobs.
@@ -66,6 +66,16 @@ pub trait QueueStore: Send + Sync + fmt::Debug {
     /// A job whose request cannot be read any more is claimed like others, without it: whoever
     /// claimed it fails it, and the queue goes on.
     async fn claim(&self, request: ClaimRequest) -> Result<Option<Claimed>, StoreError>;
+
+    /// Foresees what a claim would take, as of the last commit. None where no job may be claimed, or
+    /// where a store would have to read for it, as this default.
+    ///
+    /// The policy is asked here, and not again by a claim that is told
+    /// [what was foreseen](ClaimRequest::foreseen).
+    fn foresee(&self, wish: &ClaimRequest) -> Option<Foreseen> {
+        let _ = wish;
+        None
+    }
 
     /// Claims like [`claim`](Self::claim), and when no job is ready waits for one to be accepted:
     /// that is claimed in the same step. None when the caller has waited `enough` (which it says by

@@ -109,12 +109,24 @@ pub struct ClaimRequest {
     pub choose: Choose,
     /// Told which job is about to be claimed, so that whoever asked can prepare to run it.
     pub likely: Option<UnboundedSender<Likely>>,
+    /// What the policy chose when it was asked to [foresee](crate::QueueStore::foresee): this job is
+    /// claimed, if it still waits and is ready. If not, the policy is asked again.
+    pub foreseen: Option<Choice>,
+}
+
+/// What a claim will probably take.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Foreseen {
+    /// The choice of the policy, which belongs into the [wish](ClaimRequest::foreseen).
+    pub choice: Choice,
+    /// The job, where it has never been claimed and its request is at hand.
+    pub job: Option<Likely>,
 }
 
 /// A job that is about to be claimed for the first time.
 ///
-/// It is told within the transaction, which may still be undone: then another job is claimed, or
-/// none. Before the claim is answered nobody may be told anything that comes of it.
+/// It is told before the claim is committed, which may still come to nothing: then another job is
+/// claimed, or none. Before the claim is answered nobody may be told anything that comes of it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Likely {
     /// Its id.

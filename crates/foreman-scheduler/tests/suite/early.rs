@@ -5,10 +5,10 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use foreman_job::{Endpoint, JobId, Priority, RunnerKey, Timestamp};
-use foreman_scheduler::{SeededRandom, SubmitError};
+use foreman_scheduler::{SeededRandom, SubmitError, Ticket};
 use foreman_store::{NewJob, QueueStore, StoredRequest};
 use serde_json::json;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 use crate::rig::*;
 
@@ -153,4 +153,54 @@ async fn the_first_job_of_a_life_is_not_sent_before_its_claim() {
 
     rig.store.entries.add_permits(1);
     assert!(answer.await.contains("first"));
+}
+
+/// A scheduler that runs a job, with two more that wait and whose claims are held.
+async fn with_two_behind(rig: &Rig) -> [Ticket; 3] {
+    let gate = hold_first(&rig.fake);
+    let first = rig.submit(chat("a", "one")).await;
+    while rig.handle.status().running.is_none() {
+        settle_down().await;
+    }
+    let second = rig.submit(chat("a", "two")).await;
+    let third = rig.submit(chat("a", "three")).await;
+    rig.store.claims.forget_permits(usize::MAX);
+    gate.notify_one();
+    [first, second, third]
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_next_job_is_sent_when_the_last_one_has_ended_whatever_its_claim_takes() {
+    let rig = waiting().await;
+    let tickets = with_two_behind(&rig).await;
+
+    until_sent(&rig, 3).await;
+    assert_eq!(rig.store.counts().loading, 0);
+    rig.store.claims.add_permits(Semaphore::MAX_PERMITS);
+
+    for (ticket, said) in tickets.into_iter().zip(["one", "two", "three"]) {
+        assert!(text(ticket).await.contains(said));
+    }
+    assert_eq!(rig.prompts(), ["first", "one", "two", "three"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_is_cancelled_before_its_claim_is_taken_back_from_the_target() {
+    let rig = waiting().await;
+    let [first, second, third] = with_two_behind(&rig).await;
+    assert!(text(first).await.contains("one"));
+    let gate = Arc::new(Notify::new());
+    rig.fake
+        .on("/api/chat", move |request| match prompt(request).as_str() {
+            "two" => echo(request).when(Arc::clone(&gate)),
+            _ => echo(request),
+        });
+    until_sent(&rig, 3).await;
+
+    rig.handle.cancel(second.id()).await.unwrap();
+    rig.store.claims.add_permits(Semaphore::MAX_PERMITS);
+
+    rig.fake.until_dropped(1).await;
+    assert!(text(third).await.contains("three"));
+    assert_eq!(rig.prompts(), ["first", "one", "two", "three"]);
 }

@@ -17,9 +17,9 @@ use foreman_scheduler::{
     SchedulerHandle, SeededRandom, Shutdown, SubmitError, Submitted, Ticket, WhenCallerLeaves,
 };
 use foreman_store::{
-    Accepted, ClaimRequest, Claimed, Deletion, Depth, Due, JobFilter, LogPage, MemoryStore, NewJob,
-    Purge, Purged, QueueCounts, QueueStore, Recovery, RunLog, Settlement, Standing, StoreError,
-    StoreHealth, StoredAnswer, StoredRequest, Withdrawal,
+    Accepted, ClaimRequest, Claimed, Deletion, Depth, Due, Foreseen, JobFilter, LogPage,
+    MemoryStore, NewJob, Purge, Purged, QueueCounts, QueueStore, Recovery, RunLog, Settlement,
+    Standing, StoreError, StoreHealth, StoredAnswer, StoredRequest, Withdrawal,
 };
 use http::StatusCode;
 use serde_json::{Value, json};
@@ -71,6 +71,8 @@ pub(crate) struct GatedStore {
     pub(crate) closed: AtomicBool,
     /// Taken by each job before it is accepted.
     pub(crate) entries: Semaphore,
+    /// Taken by each claim.
+    pub(crate) claims: Semaphore,
     /// Whether claims wait for jobs that arrive.
     pub(crate) waits: AtomicBool,
     /// Rung when one did.
@@ -108,6 +110,7 @@ impl Rig {
             full: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             entries: Semaphore::new(Semaphore::MAX_PERMITS),
+            claims: Semaphore::new(Semaphore::MAX_PERMITS),
             waits: AtomicBool::new(false),
             came: Notify::new(),
             purges: AtomicUsize::new(0),
@@ -324,6 +327,7 @@ impl QueueStore for GatedStore {
     }
 
     async fn claim(&self, request: ClaimRequest) -> Result<Option<Claimed>, StoreError> {
+        self.claims.acquire().await.unwrap().forget();
         let mut claimed = self.inner.claim(request).await?;
         if let Some(claimed) = &mut claimed
             && self.unreadable.swap(false, Ordering::SeqCst)
@@ -331,6 +335,10 @@ impl QueueStore for GatedStore {
             claimed.request = None;
         }
         Ok(claimed)
+    }
+
+    fn foresee(&self, wish: &ClaimRequest) -> Option<Foreseen> {
+        self.inner.foresee(wish)
     }
 
     async fn start(&self, seq: i64, epoch: Epoch, now: Timestamp) -> Result<(), StoreError> {

@@ -17,7 +17,7 @@ use super::words::{
     retry, runner, running, settle, wish,
 };
 use super::{Subject, order};
-use crate::{ClaimRequest, NewJob, QueueStore, SlotTaken, StoreError};
+use crate::{ClaimRequest, NewJob, Outcome, QueueStore, SlotTaken, StoreError};
 
 /// No job, no call of the policy.
 pub async fn an_empty_queue_gives_nothing(subject: &impl Subject) {
@@ -46,6 +46,65 @@ pub async fn a_claimed_job_loads_with_a_new_epoch_and_its_request(subject: &impl
     assert_eq!(claimed.request, Some(new.request));
     assert_eq!(read(&*store, new.id).await, claimed.job);
     assert_eq!((store.counts().queued, store.counts().loading), (0, 1));
+}
+
+/// What was foreseen is claimed, although the policy would choose another one by now.
+pub async fn what_was_foreseen_is_claimed(subject: &impl Subject) {
+    let store = subject.open();
+    assert_eq!(store.foresee(&wish(2)), None);
+    let first = asking("a", 1);
+    accept(&*store, first.clone()).await;
+    let Some(foreseen) = store.foresee(&wish(2)) else {
+        // It would have to read for it.
+        return;
+    };
+    let hasty = NewJob {
+        priority: Priority::High,
+        ..asking("a", 2)
+    };
+    accept(&*store, hasty).await;
+
+    let claimed = store.claim(holding(foreseen.choice)).await.expect("claims");
+
+    assert_eq!(claimed.map(|it| it.job.id), Some(first.id));
+    if let Some(job) = foreseen.job {
+        assert_eq!((job.id, job.request), (first.id, first.request));
+    }
+}
+
+/// What was foreseen and waits no more is not claimed: the policy chooses.
+pub async fn what_was_foreseen_and_is_gone_is_not_claimed(subject: &impl Subject) {
+    let store = subject.open();
+    let (first, second) = (asking("a", 1), asking("a", 2));
+    accept(&*store, first.clone()).await;
+    accept(&*store, second.clone()).await;
+    let Some(foreseen) = store.foresee(&wish(2)) else {
+        return;
+    };
+    store.cancel(first.id, at(2)).await.expect("is cancelled");
+
+    let claimed = store.claim(holding(foreseen.choice)).await.expect("claims");
+
+    assert_eq!(claimed.map(|it| it.job.id), Some(second.id));
+}
+
+/// A job that was claimed before is not named for who would begin it early.
+pub async fn a_job_that_ran_before_is_not_named_early(subject: &impl Subject) {
+    let store = subject.open();
+    accept(&*store, asking("a", 1)).await;
+    let claimed = claim_any(&*store, 2).await.expect("a job is ready");
+    settle(&*store, &claimed.job, 3, Outcome::Released).await;
+
+    let foreseen = store.foresee(&wish(4));
+
+    assert_eq!(foreseen.and_then(|foreseen| foreseen.job), None);
+}
+
+fn holding(foreseen: Choice) -> ClaimRequest {
+    ClaimRequest {
+        foreseen: Some(foreseen),
+        ..wish(3)
+    }
 }
 
 /// The heads are of the best class only, and one for each resident runner that has one.

@@ -102,6 +102,7 @@ pub(super) const fn choice(head: &HeadJob, reason: PickReason) -> Choice {
 pub(super) fn wish(now: i64) -> ClaimRequest {
     ClaimRequest {
         likely: None,
+        foreseen: None,
         slot: SLOT,
         resident: Vec::new(),
         paused: Vec::new(),

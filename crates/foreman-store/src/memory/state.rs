@@ -3,17 +3,17 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use foreman_job::lifecycle::{Epoch, Event};
-use foreman_job::{Job, JobId, JobState, RunnerKey, Timestamp};
+use foreman_job::lifecycle::{Epoch, Event, Progress};
+use foreman_job::{Choice, Job, JobId, JobState, RunnerKey, Timestamp};
 
 use super::heads;
 use super::journal::Journal;
 use crate::depth::{Depths, Grouped};
 use crate::log::{self, Span};
 use crate::{
-    Accepted, Answered, ClaimRequest, Claimed, Deletion, Depth, Due, IdempotencyKey, JobFilter,
-    LogPage, NewJob, Purge, Purged, QueueCounts, Recovery, RunLog, Settlement, SlotTaken, Standing,
-    StoreError, StoredAnswer, StoredRequest, TakenId, Withdrawal, transition,
+    Accepted, Answered, ClaimRequest, Claimed, Deletion, Depth, Due, Foreseen, IdempotencyKey,
+    JobFilter, Likely, LogPage, NewJob, Purge, Purged, QueueCounts, Recovery, RunLog, Settlement,
+    SlotTaken, Standing, StoreError, StoredAnswer, StoredRequest, TakenId, Withdrawal, transition,
 };
 
 /// Everything the store keeps.
@@ -71,12 +71,11 @@ impl State {
         {
             return Err(StoreError::Database(Box::new(SlotTaken(wish.slot))));
         }
-        let ready: Vec<&Job> = self.ready(wish.now).collect();
-        let queued: Vec<&Job> = self.queued().collect();
-        let Some(heads) = heads::heads(&queued, &ready, wish) else {
-            return Ok(None);
-        };
-        let Some(choice) = (wish.choose)(&heads) else {
+        let foreseen = wish.foreseen.filter(|choice| {
+            let mut waiting = self.queued();
+            waiting.any(|job| job.seq == choice.seq && job.progress.retry_at.is_none())
+        });
+        let Some(choice) = foreseen.or_else(|| self.choose(wish)) else {
             return Ok(None);
         };
         let entry = self
@@ -92,6 +91,28 @@ impl State {
             request: entry.request.clone(),
             next_event: entry.log.next(),
         }))
+    }
+
+    pub(super) fn foresee(&self, wish: &ClaimRequest) -> Option<Foreseen> {
+        let choice = self.choose(wish)?;
+        let entry = self.entries.get(&choice.seq)?;
+        let is_new = entry.job.progress.epoch == Progress::accepted().epoch;
+        let request = entry.request.clone().filter(|_| is_new);
+        Some(Foreseen {
+            choice,
+            job: request.map(|request| Likely {
+                id: entry.job.id,
+                endpoint: entry.job.endpoint,
+                runner: entry.job.runner.clone(),
+                request,
+            }),
+        })
+    }
+
+    fn choose(&self, wish: &ClaimRequest) -> Option<Choice> {
+        let ready: Vec<&Job> = self.ready(wish.now).collect();
+        let queued: Vec<&Job> = self.queued().collect();
+        (wish.choose)(&heads::heads(&queued, &ready, wish)?)
     }
 
     pub(super) fn start(

@@ -11,9 +11,9 @@ use tokio::sync::watch;
 use super::state::State;
 use crate::log::Span;
 use crate::{
-    Accepted, ClaimRequest, Claimed, Deletion, Depth, Due, JobFilter, JobList, LogPage, NewJob,
-    Purge, Purged, QueueCounts, QueueStore, Recovery, RunLog, Settlement, Standing, StoreError,
-    StoreHealth, StoredAnswer, StoredRequest, Withdrawal,
+    Accepted, ClaimRequest, Claimed, Deletion, Depth, Due, Foreseen, JobFilter, JobList, LogPage,
+    NewJob, Purge, Purged, QueueCounts, QueueStore, Recovery, RunLog, Settlement, Standing,
+    StoreError, StoreHealth, StoredAnswer, StoredRequest, Withdrawal,
 };
 
 /// A queue that lives in memory and forgets everything with the process.
@@ -62,6 +62,10 @@ impl QueueStore for MemoryStore {
 
     async fn claim(&self, request: ClaimRequest) -> Result<Option<Claimed>, StoreError> {
         self.with(|state| state.claim(&request))
+    }
+
+    fn foresee(&self, wish: &ClaimRequest) -> Option<Foreseen> {
+        self.lock().as_ref()?.foresee(wish)
     }
 
     async fn start(&self, seq: i64, epoch: Epoch, now: Timestamp) -> Result<(), StoreError> {

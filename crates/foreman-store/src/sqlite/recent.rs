@@ -1,4 +1,4 @@
-//! Requests that were accepted a moment ago, so that a quick claim reads them from memory.
+//! Jobs that were accepted a moment ago, so that a quick claim reads their requests from memory.
 //!
 //! The database has them too, and is asked for all others: after a restart, for large ones, and
 //! for jobs that wait in a long queue.
@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
-use crate::StoredRequest;
+use crate::{Likely, NewJob, StoredRequest};
 
 /// A larger request takes so long to be answered that reading it once more does not count.
 const LARGEST: usize = 64 * 1024;
@@ -16,7 +16,7 @@ const LARGEST: usize = 64 * 1024;
 /// What an entry costs besides its text, roughly.
 const ENTRY: usize = 256;
 
-/// The latest requests by their place in the queue, as many as there is room for.
+/// The latest jobs by their place in the queue, as many as there is room for.
 #[derive(Debug, Clone)]
 pub(super) struct Recent {
     state: Arc<Mutex<State>>,
@@ -25,7 +25,7 @@ pub(super) struct Recent {
 
 #[derive(Debug, Default)]
 struct State {
-    requests: BTreeMap<i64, StoredRequest>,
+    jobs: BTreeMap<i64, Likely>,
     size: usize,
 }
 
@@ -38,23 +38,29 @@ impl Recent {
         }
     }
 
-    /// Keeps the request of a job that takes this place, and forgets what was kept for it before:
-    /// the place is given again when its transaction does not commit.
-    pub(super) fn keep(&self, seq: i64, request: &StoredRequest) {
+    /// Keeps a job that takes this place, and forgets what was kept for it before: the place is
+    /// given again when its transaction does not commit.
+    pub(super) fn keep(&self, seq: i64, job: &NewJob) {
+        let request = &job.request;
         if self.room == 0 {
             return;
         }
         // A copy: what came in shares its memory with all that its connection has read.
-        let kept = (size(request) <= LARGEST).then(|| StoredRequest {
-            headers: request.headers.clone(),
-            body: Bytes::copy_from_slice(&request.body),
+        let kept = (size(request) <= LARGEST).then(|| Likely {
+            id: job.id,
+            endpoint: job.endpoint,
+            runner: job.runner.clone(),
+            request: StoredRequest {
+                headers: request.headers.clone(),
+                body: Bytes::copy_from_slice(&request.body),
+            },
         });
         self.lock().put(seq, kept, self.room);
     }
 
-    /// Returns a copy of the request of a job, if it is here.
-    pub(super) fn get(&self, seq: i64) -> Option<StoredRequest> {
-        self.lock().requests.get(&seq).cloned()
+    /// Returns a job that was not claimed yet, if it is here.
+    pub(super) fn get(&self, seq: i64) -> Option<Likely> {
+        self.lock().jobs.get(&seq).cloned()
     }
 
     /// Takes the request of a job out, if it is here.
@@ -68,22 +74,22 @@ impl Recent {
 }
 
 impl State {
-    fn put(&mut self, seq: i64, kept: Option<StoredRequest>, room: usize) {
+    fn put(&mut self, seq: i64, kept: Option<Likely>, room: usize) {
         self.take(seq);
         let Some(kept) = kept else {
             return;
         };
-        self.size = self.size.saturating_add(size(&kept));
-        self.requests.insert(seq, kept);
+        self.size = self.size.saturating_add(size(&kept.request));
+        self.jobs.insert(seq, kept);
         while self.size > room
-            && let Some((&oldest, _)) = self.requests.first_key_value()
+            && let Some((&oldest, _)) = self.jobs.first_key_value()
         {
             self.take(oldest);
         }
     }
 
     fn take(&mut self, seq: i64) -> Option<StoredRequest> {
-        let request = self.requests.remove(&seq)?;
+        let Likely { request, .. } = self.jobs.remove(&seq)?;
         self.size = self.size.saturating_sub(size(&request));
         Some(request)
     }
@@ -108,10 +114,17 @@ mod tests {
         }
     }
 
+    fn job(bytes: usize) -> NewJob {
+        NewJob {
+            request: request(bytes),
+            ..crate::sqlite::tests::job(1, 0)
+        }
+    }
+
     #[test]
     fn a_request_is_taken_once() {
         let recent = Recent::new(10_000);
-        recent.keep(1, &request(10));
+        recent.keep(1, &job(10));
 
         assert_eq!(recent.take(1), Some(request(10)));
         assert_eq!(recent.take(1), None);
@@ -123,7 +136,7 @@ mod tests {
         let recent = Recent::new(10_000);
 
         for seq in 1..=100 {
-            recent.keep(seq, &request(1_000));
+            recent.keep(seq, &job(1_000));
         }
 
         assert!(recent.lock().size <= 10_000);
@@ -134,12 +147,12 @@ mod tests {
     #[test]
     fn a_place_that_is_given_again_has_the_request_of_its_last_job_or_none() {
         let recent = Recent::new(1_000_000);
-        recent.keep(1, &request(10));
-        recent.keep(1, &request(20));
+        recent.keep(1, &job(10));
+        recent.keep(1, &job(20));
         assert_eq!(recent.take(1), Some(request(20)));
 
-        recent.keep(1, &request(10));
-        recent.keep(1, &request(LARGEST));
+        recent.keep(1, &job(10));
+        recent.keep(1, &job(LARGEST));
         assert_eq!(recent.take(1), None);
     }
 
@@ -147,7 +160,7 @@ mod tests {
     fn without_room_nothing_is_kept() {
         let recent = Recent::new(0);
 
-        recent.keep(1, &request(10));
+        recent.keep(1, &job(10));
 
         assert_eq!(recent.take(1), None);
     }

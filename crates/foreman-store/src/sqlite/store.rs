@@ -21,7 +21,7 @@ use super::writer::{DURABLE, Durability, Load, Tx, WriteLane};
 use super::{OpenError, SqliteConfig, StoreStats, queries, rows};
 use crate::log::Span;
 use crate::{
-    Accepted, ClaimRequest, Claimed, Deletion, Depth, Due, JobFilter, JobList, Likely, LogPage,
+    Accepted, ClaimRequest, Claimed, Deletion, Depth, Due, Foreseen, JobFilter, JobList, LogPage,
     NewJob, Outcome, Purge, Purged, QueueCounts, QueueStore, Recovery, RunLog, Settlement,
     Standing, Standings, StoreError, StoreHealth, StoredAnswer, StoredRequest, UnknownCause,
     Withdrawal,
@@ -172,7 +172,7 @@ impl QueueStore for SqliteStore {
             .call(load, move |tx| {
                 let accepted = queries::accept(tx, &job)?;
                 if let Accepted::New { seq } = accepted {
-                    recent.keep(seq, &job.request);
+                    recent.keep(seq, &job);
                 }
                 Ok(accepted)
             })
@@ -222,6 +222,17 @@ impl QueueStore for SqliteStore {
             .writer
             .call(ORDERED, move |tx| claim(tx, &request, &recent));
         self.taken(claim.await?).await
+    }
+
+    fn foresee(&self, wish: &ClaimRequest) -> Option<Foreseen> {
+        let must_read = |_: &Arc<_>| Err(());
+        let shared = self.writer.shared();
+        let heads = shared.with_depths(|depths| queries::known_heads(depths, wish, must_read));
+        let choice = (wish.choose)(&heads.ok()??)?;
+        Some(Foreseen {
+            choice,
+            job: self.recent.get(choice.seq),
+        })
     }
 
     async fn claim_arrival(
@@ -408,13 +419,7 @@ fn claim(
         let Some(likely) = wish.likely.as_ref().filter(|_| is_new(job)) else {
             return;
         };
-        if let Some(request) = recent.get(job.seq) {
-            let told = Likely {
-                id: job.id,
-                endpoint: job.endpoint,
-                runner: job.runner.clone(),
-                request,
-            };
+        if let Some(told) = recent.get(job.seq) {
             // Whoever asked may have left.
             let _heard = likely.send(told);
         }

@@ -222,10 +222,15 @@ impl Pair {
 
     async fn claim(&self, slot: u32, resident: &[u8], paused: Option<u8>) {
         let seen = Arc::default();
-        let request = ClaimRequest {
-            choose: watched(&seen),
-            ..self.wish(slot, resident, paused)
-        };
+        let mut request = self.wish(slot, resident, paused);
+        // The model always knows; who would have to read says nothing.
+        let foreseen = self.model.foresee(&request);
+        if let Some(system) = self.system().foresee(&request) {
+            let model = foreseen.as_ref().map(|it| it.choice);
+            assert_eq!(Some(system.choice), model);
+            request.foreseen = model;
+        }
+        request.choose = watched(&seen);
         same(
             self.model.claim(request.clone()).await,
             self.system().claim(request).await,
@@ -238,6 +243,7 @@ impl Pair {
     pub(crate) fn wish(&self, slot: u32, resident: &[u8], paused: Option<u8>) -> ClaimRequest {
         ClaimRequest {
             likely: None,
+            foreseen: None,
             slot,
             resident: resident.iter().map(|model| runner(*model)).collect(),
             paused: paused.iter().map(|model| format!("m{model}")).collect(),

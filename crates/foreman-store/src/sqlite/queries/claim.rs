@@ -34,24 +34,20 @@ pub(in crate::sqlite) fn claim(
     if slot_is_taken(tx.conn, wish.slot)? {
         return Err(StoreError::Database(Box::new(SlotTaken(wish.slot))));
     }
+    if let Some(choice) = wish.foreseen
+        && let Some(found) = rows::found(tx.conn, choice.seq)?.filter(is_ready)
+    {
+        return take(tx, (wish, choice), found, tell).map(Some);
+    }
     line::look(tx)?;
     let Some(heads) = heads::heads(tx.conn, tx.depths(), wish)? else {
         return Ok(None);
     };
-    match (wish.choose)(&heads) {
-        Some(choice) => take(tx, (wish, choice), tell),
-        None => Ok(None),
-    }
-}
-
-fn take(
-    tx: &mut Tx<'_>,
-    (wish, choice): (&ClaimRequest, Choice),
-    tell: impl Fn(&Job),
-) -> Result<Option<Taken>, StoreError> {
+    let Some(choice) = (wish.choose)(&heads) else {
+        return Ok(None);
+    };
     let found = rows::found(tx.conn, choice.seq)?;
-    let waits = found.as_ref().is_some_and(|found| is_ready(&found.job));
-    if !waits && line::forget_first(tx, choice.seq)? {
+    if !found.as_ref().is_some_and(is_ready) && line::forget_first(tx, choice.seq)? {
         // The line that it was in went on without it, since its row had not told which one.
         tracing::error!(
             job.seq = choice.seq,
@@ -59,10 +55,20 @@ fn take(
         );
         return Ok(None);
     }
+    let found = found.ok_or(StoreError::NotFound)?;
+    take(tx, (wish, choice), found, tell).map(Some)
+}
+
+fn take(
+    tx: &mut Tx<'_>,
+    (wish, choice): (&ClaimRequest, Choice),
+    found: rows::Found,
+    tell: impl Fn(&Job),
+) -> Result<Taken, StoreError> {
     let rows::Found {
         job: before,
         damaged,
-    } = found.ok_or(StoreError::NotFound)?;
+    } = found;
     if damaged.is_empty() {
         tell(&before);
     }
@@ -84,11 +90,12 @@ fn take(
         request: None,
         next_event: journal::next(tx.conn, &before)?,
     };
-    Ok(Some(Taken { claimed, damaged }))
+    Ok(Taken { claimed, damaged })
 }
 
-fn is_ready(job: &Job) -> bool {
-    job.progress.state == JobState::Queued && job.progress.retry_at.is_none()
+fn is_ready(found: &rows::Found) -> bool {
+    let progress = &found.job.progress;
+    progress.state == JobState::Queued && progress.retry_at.is_none()
 }
 
 fn slot_is_taken(conn: &Connection, slot: u32) -> Result<bool, StoreError> {

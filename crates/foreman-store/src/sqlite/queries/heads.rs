@@ -15,7 +15,17 @@ pub(super) fn heads(
     depths: &Depths,
     wish: &ClaimRequest,
 ) -> Result<Option<QueueHeads>, StoreError> {
-    let look = Look { conn, depths, wish };
+    let now = Some(wish.now);
+    known_heads(depths, wish, |group| line::first(conn, group, now))
+}
+
+/// The same, with another way to find the first job of a line that has not expired.
+pub(in crate::sqlite) fn known_heads<E>(
+    depths: &Depths,
+    wish: &ClaimRequest,
+    find: impl Fn(&Arc<Group>) -> Result<Option<Spot>, E>,
+) -> Result<Option<QueueHeads>, E> {
+    let look = Look { depths, wish, find };
     let Some(oldest) = look.oldest()? else {
         return Ok(None);
     };
@@ -45,15 +55,16 @@ pub(super) fn heads(
 }
 
 /// One look at the queue.
-struct Look<'a> {
-    conn: &'a Connection,
+struct Look<'a, F> {
     depths: &'a Depths,
     wish: &'a ClaimRequest,
+    /// Looks for the first job of a line that has not expired, where the first of all has.
+    find: F,
 }
 
-impl Look<'_> {
+impl<E, F: Fn(&Arc<Group>) -> Result<Option<Spot>, E>> Look<'_, F> {
     /// Finds the oldest of the best class beside paused runners.
-    fn oldest(&self) -> Result<Option<HeadJob>, StoreError> {
+    fn oldest(&self) -> Result<Option<HeadJob>, E> {
         for class in Priority::ALL {
             let oldest = self.of_class(class, |runner| !self.wish.is_paused(runner))?;
             if let Some(oldest) = oldest {
@@ -68,49 +79,45 @@ impl Look<'_> {
         &self,
         class: Priority,
         is_wanted: impl Fn(&RunnerKey) -> bool,
-    ) -> Result<Option<Head<'_>>, StoreError> {
+    ) -> Result<Option<Head<'_>>, E> {
         let mut oldest = None;
         for (key, runner) in self.depths.runners(class) {
             if is_wanted(key) {
-                let first = runner.first(self.wish.now, &mut |group| self.find(group))?;
+                let first = runner.first(self.wish.now, &mut |group| (self.find)(group))?;
                 oldest = older(oldest, first);
             }
         }
         Ok(oldest)
     }
 
-    fn of_runner(
-        &self,
-        runner: &RunnerKey,
-        class: Priority,
-    ) -> Result<Option<HeadJob>, StoreError> {
+    fn of_runner(&self, runner: &RunnerKey, class: Priority) -> Result<Option<HeadJob>, E> {
         let Some(runner) = self.depths.runner(class, runner) else {
             return Ok(None);
         };
-        let first = runner.first(self.wish.now, &mut |group| self.find(group))?;
+        let first = runner.first(self.wish.now, &mut |group| (self.find)(group))?;
         Ok(first.map(|first| self.job(first)))
     }
 
     /// Finds the heads of the callers that have used least, among those of a runner.
-    fn callers_of(&self, key: &RunnerKey, class: Priority) -> Result<Vec<HeadJob>, StoreError> {
+    fn callers_of(&self, key: &RunnerKey, class: Priority) -> Result<Vec<HeadJob>, E> {
         let Some(runner) = self.depths.runner(class, key) else {
             return Ok(Vec::new());
         };
         self.least(runner.names(), |caller| {
-            runner.first_of(caller, self.wish.now, &mut |group| self.find(group))
+            runner.first_of(caller, self.wish.now, &mut |group| (self.find)(group))
         })
     }
 
     /// Finds the oldest jobs of the callers that have used least, among those whose oldest job is
     /// past the age bound.
-    fn aged(&self, class: Priority) -> Result<Vec<HeadJob>, StoreError> {
+    fn aged(&self, class: Priority) -> Result<Vec<HeadJob>, E> {
         let before = self.wish.aged_before;
         let now = self.wish.now;
         self.least(self.depths.callers(class), |caller| {
             let mut oldest = None;
             for (key, runner) in self.depths.runners(class) {
                 if !self.wish.is_paused(key) {
-                    let first = runner.first_of(caller, now, &mut |group| self.find(group))?;
+                    let first = runner.first_of(caller, now, &mut |group| (self.find)(group))?;
                     oldest = older(oldest, first);
                 }
             }
@@ -125,8 +132,8 @@ impl Look<'_> {
     fn least<'c, 'h>(
         &self,
         callers: impl Iterator<Item = &'c Option<String>>,
-        look: impl Fn(&'c Option<String>) -> Result<Option<Head<'h>>, StoreError>,
-    ) -> Result<Vec<HeadJob>, StoreError> {
+        look: impl Fn(&'c Option<String>) -> Result<Option<Head<'h>>, E>,
+    ) -> Result<Vec<HeadJob>, E> {
         let mut heads = Vec::new();
         let mut least = f64::INFINITY;
         for (used, caller) in self.by_use(callers) {
@@ -161,7 +168,7 @@ impl Look<'_> {
     }
 
     /// Finds the place of the oldest ready job of the lower classes.
-    fn overtaken(&self, class: Priority) -> Result<Option<i64>, StoreError> {
+    fn overtaken(&self, class: Priority) -> Result<Option<i64>, E> {
         let mut oldest = None;
         for lower in Priority::ALL.into_iter().filter(|it| *it > class) {
             let head = self.of_class(lower, |_| true)?;
@@ -169,11 +176,6 @@ impl Look<'_> {
             oldest = older(oldest, open);
         }
         Ok(oldest.map(|head| head.spot.seq))
-    }
-
-    /// Looks for the first job of a line that has not expired, where the first of all has.
-    fn find(&self, group: &Arc<Group>) -> Result<Option<Spot>, StoreError> {
-        line::first(self.conn, group, Some(self.wish.now))
     }
 
     fn job(&self, head: Head<'_>) -> HeadJob {

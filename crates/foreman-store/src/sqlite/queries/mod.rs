@@ -20,6 +20,7 @@ pub(super) use change::{append_events, cancel, settle, size as settle_size, star
 pub(super) use claim::{Taken, claim};
 pub(super) use clock::{due, recover};
 pub(super) use depth::{complete, depths};
+pub(super) use heads::known_heads;
 pub(super) use list::list;
 pub(super) use note::{note, remove_note, save_note};
 pub(super) use purge::{delete, purge};

@@ -103,7 +103,7 @@ impl Random for Numbered {
     }
 }
 
-fn job(number: u64, body: usize) -> NewJob {
+pub(super) fn job(number: u64, body: usize) -> NewJob {
     NewJob {
         id: JobId::generate(Timestamp::from_millis(1), &Numbered(number)),
         endpoint: Endpoint::Generate,
@@ -128,6 +128,7 @@ fn job(number: u64, body: usize) -> NewJob {
 fn wish() -> ClaimRequest {
     ClaimRequest {
         likely: None,
+        foreseen: None,
         slot: 0,
         resident: Vec::new(),
         paused: Vec::new(),

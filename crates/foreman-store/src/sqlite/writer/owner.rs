@@ -91,6 +91,11 @@ impl Shared {
         lock(&self.depths).list()
     }
 
+    /// Looks at what everybody is told of the queue.
+    pub(in crate::sqlite) fn with_depths<T>(&self, look: impl FnOnce(&Depths) -> T) -> T {
+        look(&lock(&self.depths))
+    }
+
     /// Says where jobs stand, as far as the counts say.
     pub(in crate::sqlite) fn sketch(&self, jobs: &[Job], now: Timestamp) -> Sketch {
         lock(&self.depths).sketch(jobs, now)
