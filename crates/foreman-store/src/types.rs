@@ -208,6 +208,8 @@ pub struct Standings {
     /// For each class that one of them is in, the oldest ready job for each runner, the oldest
     /// first.
     pub runners: BTreeMap<Priority, Arc<Vec<HeadJob>>>,
+    /// For each of these runners its place in what [waits](Self::waiting).
+    pub places: BTreeMap<Priority, Arc<Vec<usize>>>,
     /// For each of them how many ready jobs of its class and runner are older, of each caller that
     /// has some; none for those that are not ready.
     pub older: Vec<Option<ByCaller>>,
@@ -217,6 +219,20 @@ pub struct Standings {
 }
 
 impl Standings {
+    /// Finds the places of the runners again.
+    pub(crate) fn place(&mut self) {
+        self.places.clear();
+        for (class, heads) in &self.runners {
+            let waiting = self.waiting.get(class).map_or(&[][..], Vec::as_slice);
+            // A runner with a ready job has jobs that wait.
+            let places = heads.iter().filter_map(|head| {
+                let place = waiting.binary_search_by(|(runner, _)| runner.cmp(&head.runner));
+                place.ok()
+            });
+            self.places.insert(*class, Arc::new(places.collect()));
+        }
+    }
+
     /// Takes over how many jobs wait.
     pub(crate) fn count(&mut self, depths: &[Depth]) {
         let lowest = self.runners.keys().next_back().copied();
@@ -230,6 +246,7 @@ impl Standings {
                 _ => of_class.push((depth.runner.clone(), depth.jobs)),
             }
         }
+        self.place();
     }
 }
 

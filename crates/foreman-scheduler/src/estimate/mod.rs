@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::slice::from_ref;
 use std::time::Duration;
 
-use foreman_job::{HeadJob, Job, JobState, Priority, RunnerKey, Timestamp};
-use foreman_store::{Depth, StoreError};
+use foreman_job::{Job, JobState, Priority, RunnerKey, Timestamp};
+use foreman_store::{Depth, Standings, StoreError};
 
 use crate::SchedulerHandle;
 use crate::learned::Learned;
@@ -57,19 +57,19 @@ impl SchedulerHandle {
         let standings = shared.store.standings(jobs, now).await?;
         let status = self.status();
         let mut drains: BTreeMap<Priority, Vec<Batch<'_>>> = BTreeMap::new();
-        for (class, heads) in &standings.runners {
-            let all = before(*class, heads, &standings.waiting, status.runner.as_ref());
+        for class in standings.runners.keys() {
+            let all = before(*class, &standings, status.runner.as_ref());
             drains.insert(*class, all);
         }
         let is_closed = status.breaker == BreakerStatus::Closed;
         let learned = shared.learned();
         let rest = rest(&status, now, &learned);
-        let each = jobs.iter().zip(standings.older);
+        let each = jobs.iter().zip(&standings.older);
         let estimates = each.map(|(job, older)| {
-            let Some((older, drains)) = older.zip(drains.get(&job.priority)) else {
+            let Some((older, drains)) = older.as_ref().zip(drains.get(&job.priority)) else {
                 return Estimate::default();
             };
-            let line = line(job, &older, drains);
+            let line = line(job, older, drains);
             let ahead = line.iter().map(|batch| batch.jobs);
             let ahead = ahead.fold(0, u64::saturating_add);
             let is_held = !is_closed || shared.pauses.covers(&job.runner);
@@ -94,17 +94,14 @@ impl SchedulerHandle {
     }
 }
 
-/// How many jobs wait for each runner, by class, in the order of the keys.
-type Waiting = BTreeMap<Priority, Vec<(RunnerKey, u64)>>;
-
 /// Puts together what runs before the jobs of a class, and the drains of the class itself.
 fn before<'a>(
     class: Priority,
-    heads: &'a [HeadJob],
-    waiting: &'a Waiting,
+    standings: &'a Standings,
     current: Option<&'a RunnerKey>,
 ) -> Vec<Batch<'a>> {
-    let mut all: Vec<Batch<'a>> = Vec::new();
+    let waiting = &standings.waiting;
+    let mut all: Vec<Batch<'a>> = Vec::with_capacity(waiting.values().map(Vec::len).sum());
     let mut drained = current;
     for (better, runners) in waiting.range(..class) {
         let first = all.len();
@@ -116,16 +113,16 @@ fn before<'a>(
         drained = goes_on(&mut all, first, drained);
     }
     let of_class = waiting.get(&class).map_or(&[][..], Vec::as_slice);
-    let jobs = |runner: &RunnerKey| {
-        let place = of_class.binary_search_by(|(key, _)| key.cmp(runner));
-        let found = place.ok().and_then(|place| of_class.get(place));
-        found.map_or(0, |(_, jobs)| *jobs)
-    };
+    let places = standings
+        .places
+        .get(&class)
+        .map_or(&[][..], |it| it.as_slice());
     let first = all.len();
-    all.extend(heads.iter().map(|HeadJob { runner, .. }| Batch {
+    let in_order = places.iter().filter_map(|place| of_class.get(*place));
+    all.extend(in_order.map(|(runner, jobs)| Batch {
         class,
         runner,
-        jobs: jobs(runner),
+        jobs: *jobs,
     }));
     goes_on(&mut all, first, drained);
     all

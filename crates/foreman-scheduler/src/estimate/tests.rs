@@ -1,5 +1,7 @@
 //! What is ahead of a job, and how long that takes.
 
+use std::sync::Arc;
+
 use foreman_job::lifecycle::Progress;
 use foreman_job::{Endpoint, HeadJob, JobId};
 use foreman_store::Standing;
@@ -86,12 +88,14 @@ fn ahead_are_the_better_classes_then_the_drain_that_goes_on_then_the_older_ones(
 
     let [b, c] = ["b", "c"].map(runner);
     let line = |depths: &[Depth], current| {
-        let mut waiting = Waiting::new();
+        let mut standings = Standings::default();
         for depth in depths {
-            let of_class = waiting.entry(depth.priority).or_default();
+            let of_class = standings.waiting.entry(depth.priority).or_default();
             of_class.push((depth.runner.clone(), depth.jobs));
         }
-        let before = before(Priority::Normal, &standing.runners, &waiting, Some(current));
+        let places = Arc::new(vec![0, 1, 2]);
+        standings.places.insert(Priority::Normal, places);
+        let before = before(Priority::Normal, &standings, Some(current));
         let line = line(&job, &standing.older, &before);
         shape(&line)
             .into_iter()

@@ -39,25 +39,25 @@ struct Class {
     firsts: Option<Firsts>,
 }
 
-/// The first jobs of all runners of a class, in their order.
+/// The first jobs of all runners of a class, as far as they were looked for.
 #[derive(Debug, Clone)]
 pub(super) struct Firsts {
-    heads: Arc<Vec<HeadJob>>,
+    pub(super) heads: Heads,
     /// None of them was accepted later than this.
-    from: Timestamp,
+    pub(super) from: Timestamp,
     /// None of them expires before.
-    until: Option<Timestamp>,
+    pub(super) until: Option<Timestamp>,
+}
+
+/// First jobs in their order.
+#[derive(Debug, Clone)]
+pub(super) struct Heads {
+    pub(super) jobs: Arc<Vec<HeadJob>>,
+    /// The places of their runners in the order of the keys.
+    pub(super) places: Arc<Vec<usize>>,
 }
 
 impl Firsts {
-    pub(super) fn new(heads: &Arc<Vec<HeadJob>>, now: Timestamp, until: Option<Timestamp>) -> Self {
-        Self {
-            heads: Arc::clone(heads),
-            from: now,
-            until,
-        }
-    }
-
     /// Tells whether they are the same at a time.
     fn hold_at(&self, now: Timestamp) -> bool {
         self.from <= now && self.until.is_none_or(|until| now < until)
@@ -147,6 +147,7 @@ impl Depths {
         if !class.runners.contains_key(&group.runner) {
             let runner = group.runner.clone();
             class.runners.insert(runner, Runner::default());
+            class.firsts = None;
         }
         let Some(runner) = class.runners.get_mut(&group.runner) else {
             return;
@@ -159,6 +160,7 @@ impl Depths {
         }
         if runner.is_empty() {
             class.runners.remove(&group.runner);
+            class.firsts = None;
         }
         if before != after {
             class.count(&group.caller, (before, after));
@@ -219,13 +221,9 @@ impl Depths {
 
     /// Returns the first jobs of the runners of a class, where they were looked for and are the
     /// same.
-    pub(super) fn known_firsts(
-        &self,
-        class: Priority,
-        now: Timestamp,
-    ) -> Option<Arc<Vec<HeadJob>>> {
+    pub(super) fn known_firsts(&self, class: Priority, now: Timestamp) -> Option<Heads> {
         let known = self.classes.get(&class)?.firsts.as_ref()?;
-        known.hold_at(now).then(|| Arc::clone(&known.heads))
+        known.hold_at(now).then(|| known.heads.clone())
     }
 
     pub(super) fn keep_firsts(&mut self, class: Priority, firsts: Firsts) {

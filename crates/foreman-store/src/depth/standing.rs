@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use foreman_job::{HeadJob, Job, JobState, Priority, RunnerKey, Timestamp};
 
-use super::depths::Firsts;
+use super::depths::{Firsts, Heads};
 use super::lines::{Line, Runner};
 use super::{Depths, Group};
 use crate::{ByCaller, Standings};
@@ -66,7 +66,8 @@ impl Depths {
             }
             if !sketch.standings.runners.contains_key(&job.priority) {
                 let heads = self.firsts(job.priority, now, &mut sketch.unknown);
-                sketch.standings.runners.insert(job.priority, heads);
+                sketch.standings.runners.insert(job.priority, heads.jobs);
+                sketch.standings.places.insert(job.priority, heads.places);
             }
             lowest = lowest.max(Some(job.priority));
             let older = self.older(job);
@@ -88,14 +89,9 @@ impl Depths {
         sketch
     }
 
-    /// Returns the oldest ready job of a class for each runner, the oldest first; where it has
-    /// expired, the line is added to those that are not known.
-    fn firsts(
-        &mut self,
-        class: Priority,
-        now: Timestamp,
-        unknown: &mut Vec<Arc<Group>>,
-    ) -> Arc<Vec<HeadJob>> {
+    /// Returns the oldest ready job of a class for each runner, the oldest first, and the places of
+    /// these runners; where one has expired, the line is added to those that are not known.
+    fn firsts(&mut self, class: Priority, now: Timestamp, unknown: &mut Vec<Arc<Group>>) -> Heads {
         if let Some(known) = self.known_firsts(class, now) {
             return known;
         }
@@ -106,19 +102,28 @@ impl Depths {
             Ok::<_, Infallible>(None)
         };
         let mut heads = Vec::new();
-        for (_, runner) in self.runners(class) {
+        for (place, (_, runner)) in self.runners(class).enumerate() {
             let Ok(first) = runner.first(now, &mut note);
             let Some(first) = first else { continue };
             let expires_at = first.spot.expires_at;
             until = until.into_iter().chain(expires_at).min();
             from_now &= first.spot.created_at <= now;
-            heads.push(first.to_job(now));
+            heads.push((first.to_job(now), place));
         }
-        heads.sort_unstable_by_key(|head| head.seq);
-        let heads = Arc::new(heads);
+        heads.sort_unstable_by_key(|(head, _)| head.seq);
+        let (jobs, places): (Vec<_>, Vec<_>) = heads.into_iter().unzip();
+        let heads = Heads {
+            jobs: Arc::new(jobs),
+            places: Arc::new(places),
+        };
         // Of a job from the future something else is said when its time has come.
         if unknown.len() == before && from_now {
-            self.keep_firsts(class, Firsts::new(&heads, now, until));
+            let firsts = Firsts {
+                heads: heads.clone(),
+                from: now,
+                until,
+            };
+            self.keep_firsts(class, firsts);
         }
         heads
     }

@@ -80,6 +80,7 @@ pub(in crate::sqlite) fn complete(
         let older = not_newer(&snapshot, &old)?;
         sketch.add_older(old.number, older);
     }
+    sketch.standings.place();
     Ok(sketch.standings)
 }
 
