@@ -33,7 +33,7 @@ pub struct SqliteConfig {
     pub synchronous: Synchronous,
     /// Connections that read; four serve many callers, since no read takes long.
     pub readers: u32,
-    /// Memory for requests that were accepted a moment ago, in bytes: 1 MiB, and 0 for none. A
+    /// Memory for requests that were accepted a moment ago, in bytes: 256 KiB, and 0 for none. A
     /// claim that finds its request there does not read it from the file.
     pub recent_requests: u64,
     /// The intake closes when the disk has less room than this: 256 MiB, so that running jobs end
@@ -81,7 +81,7 @@ impl SqliteConfig {
             opened_at: None,
             synchronous: Synchronous::Full,
             readers: 4,
-            recent_requests: MIB,
+            recent_requests: MIB / 4,
             reserve: 256 * MIB,
             ballast: 16 * MIB,
             allow_network_fs: false,
