@@ -408,15 +408,16 @@ impl QueueStore for SqliteStore {
     }
 }
 
-/// Claims a job; who asked is told of it before, if it runs for the first time and its request is at
-/// hand.
+/// Claims a job; who asked is told of it before, if it runs for the first time, its request is at
+/// hand, and it was not foreseen.
 fn claim(
     tx: &mut Tx<'_>,
     wish: &ClaimRequest,
     recent: &Recent,
 ) -> Result<Option<Taken>, StoreError> {
     queries::claim(tx, wish, |job| {
-        let Some(likely) = wish.likely.as_ref().filter(|_| is_new(job)) else {
+        let is_known = wish.foreseen.is_some_and(|choice| choice.seq == job.seq);
+        let Some(likely) = wish.likely.as_ref().filter(|_| is_new(job) && !is_known) else {
             return;
         };
         if let Some(told) = recent.get(job.seq) {
