@@ -145,7 +145,6 @@ fn job(number: u64) -> NewJob {
 
 fn wish() -> ClaimRequest {
     ClaimRequest {
-        likely: None,
         foreseen: None,
         slot: 0,
         resident: Vec::new(),

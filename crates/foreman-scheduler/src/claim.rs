@@ -11,7 +11,7 @@ use std::sync::Arc;
 use foreman_job::RunnerKey;
 use foreman_ollama::InventorySnapshot;
 use foreman_store::{ClaimRequest, Claimed, Likely, SlotTaken, StoreError, StoreHealth};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
@@ -46,11 +46,9 @@ impl Worker {
         let snapshot = self.inventory.snapshot();
         let runners = self.residency.runners(self.client.as_ref(), &snapshot);
         let resident = runners.await.to_vec();
-        let (sender, mut likely) = mpsc::unbounded_channel();
         let wish = self.wish(resident, &snapshot);
         let foreseen = self.shared.store.foresee(&wish);
         let wish = ClaimRequest {
-            likely: Some(sender),
             foreseen: foreseen.as_ref().map(|foreseen| foreseen.choice),
             ..wish
         };
@@ -61,10 +59,6 @@ impl Worker {
             tokio::select! {
                 biased;
                 claim = &mut claiming => break claim,
-                Some(job) = likely.recv() => {
-                    let begun = early.take().filter(|early| early.is_of(job.id));
-                    early = begun.or_else(|| self.early(job, None));
-                }
                 () = given_up(early.as_mut()) => early = None,
             }
         };

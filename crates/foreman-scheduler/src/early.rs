@@ -1,8 +1,8 @@
 //! An exchange that begins while its job is still being accepted or claimed.
 //!
 //! When the worker waits and a request comes, that is the next job, as far as anybody can tell; and
-//! when the store has found the job to claim, it still has to write that down. So the job is sent
-//! to the target at once, and the store does its work beside the target's in place of before it.
+//! when jobs wait, the store can foresee which one it will claim. So the job is sent to the target
+//! at once, and the store does its work beside the target's in place of before it.
 //! Nothing else happens early: nobody is shown anything of the answer before the acceptance is
 //! durable and the job is claimed. If it is not accepted, or another job is claimed, the exchange
 //! is dropped, which stops the target's work.

@@ -71,7 +71,6 @@ impl Order {
             used: self.used(),
             now,
             choose: self.choose(now, Arc::clone(shared), metrics.clone()),
-            likely: None,
             foreseen: None,
         }
     }

@@ -108,7 +108,6 @@ fn job(number: u64) -> NewJob {
 /// A claim that takes nothing.
 fn look() -> ClaimRequest {
     ClaimRequest {
-        likely: None,
         foreseen: None,
         slot: 0,
         resident: vec![RunnerKey::new("sha256:7", "")],

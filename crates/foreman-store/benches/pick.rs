@@ -68,7 +68,6 @@ fn used(caller: Option<&str>) -> f64 {
 
 fn wish(choose: Choose) -> ClaimRequest {
     ClaimRequest {
-        likely: None,
         foreseen: None,
         slot: 0,
         resident: vec![runner(RUNNERS - 1), runner(7)],

@@ -71,7 +71,6 @@
 //!                 reason: PickReason::Oldest,
 //!             })
 //!         }),
-//!         likely: None,
 //!         foreseen: None,
 //!     })
 //!     .await?

@@ -10,7 +10,6 @@ use foreman_job::{
     Choice, Endpoint, HeadJob, Job, JobFailure, JobId, JobState, PickReason, Priority, QueueHeads,
     RunnerKey, Timestamp, Usage,
 };
-use tokio::sync::mpsc::UnboundedSender;
 
 use crate::{Depth, RunLog, StoreError};
 
@@ -107,8 +106,6 @@ pub struct ClaimRequest {
     pub now: Timestamp,
     /// The policy.
     pub choose: Choose,
-    /// Told which job is about to be claimed, so that whoever asked can prepare to run it.
-    pub likely: Option<UnboundedSender<Likely>>,
     /// What the policy chose when it was asked to [foresee](crate::QueueStore::foresee): this job is
     /// claimed, if it still waits and is ready. If not, the policy is asked again.
     pub foreseen: Option<Choice>,
@@ -123,10 +120,9 @@ pub struct Foreseen {
     pub job: Option<Likely>,
 }
 
-/// A job that is about to be claimed for the first time.
+/// A job that will probably be claimed, for the first time.
 ///
-/// It is told before the claim is committed, which may still come to nothing: then another job is
-/// claimed, or none. Before the claim is answered nobody may be told anything that comes of it.
+/// It may still come to nothing: then another job is claimed, or none. Before the claim is answered nobody may be told anything that comes of it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Likely {
     /// Its id.

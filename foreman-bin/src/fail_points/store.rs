@@ -7,9 +7,9 @@ use bytes::Bytes;
 use foreman_job::lifecycle::Epoch;
 use foreman_job::{Job, JobId, RunnerKey, Timestamp};
 use foreman_store::{
-    Accepted, ClaimRequest, Claimed, Deletion, Depth, Due, JobFilter, JobList, LogPage, NewJob,
-    Outcome, Purge, Purged, QueueCounts, QueueStore, Recovery, RunLog, Settlement, Standing,
-    Standings, StoreError, StoreHealth, StoredAnswer, StoredRequest, Withdrawal,
+    Accepted, ClaimRequest, Claimed, Deletion, Depth, Due, Foreseen, JobFilter, JobList, LogPage,
+    NewJob, Outcome, Purge, Purged, QueueCounts, QueueStore, Recovery, RunLog, Settlement,
+    Standing, Standings, StoreError, StoreHealth, StoredAnswer, StoredRequest, Withdrawal,
 };
 use tokio::sync::{Notify, oneshot, watch};
 
@@ -70,6 +70,13 @@ impl QueueStore for FusedStore {
             return self.claim(request).await;
         }
         self.inner.claim_arrival(request, enough).await
+    }
+
+    fn foresee(&self, wish: &ClaimRequest) -> Option<Foreseen> {
+        if self.fuse.is_set() {
+            return None;
+        }
+        self.inner.foresee(wish)
     }
 
     async fn start(&self, seq: i64, epoch: Epoch, now: Timestamp) -> Result<(), StoreError> {

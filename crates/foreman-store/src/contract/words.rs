@@ -101,7 +101,6 @@ pub(super) const fn choice(head: &HeadJob, reason: PickReason) -> Choice {
 /// A wish to claim the oldest.
 pub(super) fn wish(now: i64) -> ClaimRequest {
     ClaimRequest {
-        likely: None,
         foreseen: None,
         slot: SLOT,
         resident: Vec::new(),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use foreman_job::lifecycle::{Epoch, Progress};
+use foreman_job::lifecycle::Epoch;
 use foreman_job::{Job, JobId, RunnerKey, Timestamp};
 use rusqlite::Connection;
 use tokio::sync::{Notify, oneshot, watch};
@@ -17,7 +17,7 @@ use super::open::{self, Opened};
 use super::queries::Taken;
 use super::reader::ReadLane;
 use super::recent::Recent;
-use super::writer::{DURABLE, Durability, Load, Tx, WriteLane};
+use super::writer::{DURABLE, Durability, Load, WriteLane};
 use super::{OpenError, SqliteConfig, StoreStats, queries, rows};
 use crate::log::Span;
 use crate::{
@@ -217,10 +217,9 @@ impl QueueStore for SqliteStore {
     }
 
     async fn claim(&self, request: ClaimRequest) -> Result<Option<Claimed>, StoreError> {
-        let recent = self.recent.clone();
         let claim = self
             .writer
-            .call(ORDERED, move |tx| claim(tx, &request, &recent));
+            .call(ORDERED, move |tx| queries::claim(tx, &request));
         self.taken(claim.await?).await
     }
 
@@ -240,10 +239,9 @@ impl QueueStore for SqliteStore {
         request: ClaimRequest,
         enough: oneshot::Receiver<()>,
     ) -> Result<Option<Claimed>, StoreError> {
-        let recent = self.recent.clone();
         let claim = self
             .writer
-            .call_until(ORDERED, enough, move |tx| claim(tx, &request, &recent));
+            .call_until(ORDERED, enough, move |tx| queries::claim(tx, &request));
         self.taken(claim.await?).await
     }
 
@@ -406,30 +404,6 @@ impl QueueStore for SqliteStore {
         self.reader.close();
         self.writer.close().await
     }
-}
-
-/// Claims a job; who asked is told of it before, if it runs for the first time, its request is at
-/// hand, and it was not foreseen.
-fn claim(
-    tx: &mut Tx<'_>,
-    wish: &ClaimRequest,
-    recent: &Recent,
-) -> Result<Option<Taken>, StoreError> {
-    queries::claim(tx, wish, |job| {
-        let is_known = wish.foreseen.is_some_and(|choice| choice.seq == job.seq);
-        let Some(likely) = wish.likely.as_ref().filter(|_| is_new(job) && !is_known) else {
-            return;
-        };
-        if let Some(told) = recent.get(job.seq) {
-            // Whoever asked may have left.
-            let _heard = likely.send(told);
-        }
-    })
-}
-
-/// Tells whether a job has never been claimed.
-fn is_new(job: &Job) -> bool {
-    job.progress.epoch == Progress::accepted().epoch
 }
 
 /// Splits many jobs so that each part is a command that delays others by little.

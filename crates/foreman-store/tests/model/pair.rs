@@ -242,7 +242,6 @@ impl Pair {
 
     pub(crate) fn wish(&self, slot: u32, resident: &[u8], paused: Option<u8>) -> ClaimRequest {
         ClaimRequest {
-            likely: None,
             foreseen: None,
             slot,
             resident: resident.iter().map(|model| runner(*model)).collect(),

@@ -1,7 +1,7 @@
 //! Claims the next job: a few index probes, whatever the length of the queue.
 
 use foreman_job::lifecycle::Event;
-use foreman_job::{Choice, Job, JobState};
+use foreman_job::{Choice, JobState};
 use rusqlite::{Connection, named_params};
 
 use super::{heads, journal, line};
@@ -24,12 +24,9 @@ pub(in crate::sqlite) struct Taken {
 ///
 /// A body may be large, and the disk may not give it back: that would undo the whole transaction,
 /// and so every claim.
-///
-/// Somebody may be told of the job before it is claimed.
 pub(in crate::sqlite) fn claim(
     tx: &mut Tx<'_>,
     wish: &ClaimRequest,
-    tell: impl Fn(&Job),
 ) -> Result<Option<Taken>, StoreError> {
     if slot_is_taken(tx.conn, wish.slot)? {
         return Err(StoreError::Database(Box::new(SlotTaken(wish.slot))));
@@ -37,7 +34,7 @@ pub(in crate::sqlite) fn claim(
     if let Some(choice) = wish.foreseen
         && let Some(found) = rows::found(tx.conn, choice.seq)?.filter(is_ready)
     {
-        return take(tx, (wish, choice), found, tell).map(Some);
+        return take(tx, (wish, choice), found).map(Some);
     }
     line::look(tx)?;
     let Some(heads) = heads::heads(tx.conn, tx.depths(), wish)? else {
@@ -56,22 +53,18 @@ pub(in crate::sqlite) fn claim(
         return Ok(None);
     }
     let found = found.ok_or(StoreError::NotFound)?;
-    take(tx, (wish, choice), found, tell).map(Some)
+    take(tx, (wish, choice), found).map(Some)
 }
 
 fn take(
     tx: &mut Tx<'_>,
     (wish, choice): (&ClaimRequest, Choice),
     found: rows::Found,
-    tell: impl Fn(&Job),
 ) -> Result<Taken, StoreError> {
     let rows::Found {
         job: before,
         damaged,
     } = found;
-    if damaged.is_empty() {
-        tell(&before);
-    }
     let now = tx.now(wish.now);
     let job = transition::apply(&before, &Event::Claim, now)?;
     let change = Change {

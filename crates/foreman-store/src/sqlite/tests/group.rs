@@ -281,37 +281,3 @@ async fn a_caller_that_left_tears_nothing() {
     assert_eq!(store.counts().queued, 3);
     tasks.join_all().await;
 }
-
-#[tokio::test]
-async fn who_claims_is_told_of_a_job_that_runs_for_the_first_time_before_it_is_claimed() {
-    let disk = OnDisk::default();
-    let config = SqliteConfig {
-        recent_requests: 4096,
-        ..disk.config()
-    };
-    let store = SqliteStore::open(&config).unwrap();
-    accept(&store, 1).await;
-    let (likely, mut told) = tokio::sync::mpsc::unbounded_channel();
-    let wish = ClaimRequest {
-        likely: Some(likely),
-        ..wish()
-    };
-
-    let claimed = store.claim(wish.clone()).await.unwrap().unwrap();
-    let first = told.try_recv().unwrap();
-    assert_eq!(first.id, claimed.job.id);
-    assert_eq!(first.runner, claimed.job.runner);
-    assert_eq!(Some(first.request), claimed.request);
-
-    let release = Settlement {
-        seq: claimed.job.seq,
-        epoch: claimed.job.progress.epoch,
-        now: Timestamp::from_millis(3),
-        outcome: Outcome::Released,
-        log: None,
-    };
-    store.settle(release).await.unwrap();
-    let again = store.claim(wish).await.unwrap().unwrap();
-    assert_eq!(again.job.id, claimed.job.id);
-    assert!(told.try_recv().is_err());
-}

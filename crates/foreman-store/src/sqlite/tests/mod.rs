@@ -127,7 +127,6 @@ pub(super) fn job(number: u64, body: usize) -> NewJob {
 
 fn wish() -> ClaimRequest {
     ClaimRequest {
-        likely: None,
         foreseen: None,
         slot: 0,
         resident: Vec::new(),
