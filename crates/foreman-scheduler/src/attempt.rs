@@ -58,6 +58,11 @@ pub(crate) enum Attempt {
 }
 
 impl Attempt {
+    /// Tells whether there is a complete answer.
+    pub(crate) const fn is_complete(&self) -> bool {
+        matches!(self, Self::Complete { .. })
+    }
+
     /// Returns how long the target took to load the model, where it said so.
     pub(crate) fn load(&self) -> Option<Duration> {
         match self {
@@ -78,6 +83,8 @@ pub(crate) struct Dispatch<'a> {
     pub(crate) claimed: &'a Claimed,
     pub(crate) head: Option<&'a RequestHead>,
     pub(crate) live: &'a LiveJob,
+    /// Set once the job is claimed: before, nothing is shown.
+    pub(crate) is_claimed: &'a CancellationToken,
     /// Set at the first byte of an answer.
     pub(crate) started: &'a CancellationToken,
 }
@@ -123,6 +130,7 @@ impl Dispatch<'_> {
             body,
         } = response.map_err(|error| classify::exchange(&error))?;
         if !status.is_success() {
+            self.is_claimed.cancelled().await;
             return self.refusal(status, &headers, body).await;
         }
         let framing = match self.claimed.job.endpoint {
@@ -137,6 +145,7 @@ impl Dispatch<'_> {
         };
         match framing {
             framing @ (Framing::Ndjson | Framing::Sse) => {
+                self.is_claimed.cancelled().await;
                 self.stream((status, &headers), framing, body).await
             }
             Framing::Opaque => self.whole((status, &headers), body).await,

@@ -4,19 +4,23 @@
 //! for as long as it would be made the same way, and a job that arrives is claimed in the step that
 //! accepts it.
 
-use std::future::pending;
-use std::pin::pin;
+use std::future::{pending, poll_fn};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::Poll;
 
 use foreman_job::RunnerKey;
 use foreman_ollama::InventorySnapshot;
-use foreman_store::{ClaimRequest, Claimed, Likely, SlotTaken, StoreError, StoreHealth};
+use foreman_store::{ClaimRequest, Claimed, Foreseen, SlotTaken, StoreError, StoreHealth};
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, MaybeDone, maybe_done};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use crate::attempt::{head_of, target_request};
-use crate::early::{Early, Guess};
+use crate::early::{Early, Guess, Likely};
+use crate::live::LiveJob;
 use crate::order::Situation;
 use crate::worker::{POLL, Worker};
 
@@ -24,21 +28,27 @@ use crate::worker::{POLL, Worker};
 const SLOT: u32 = 0;
 
 impl Worker {
-    /// Waits before the next claim, if that can help.
-    pub(crate) async fn not_claimed(&mut self, error: StoreError) -> Result<(), StoreError> {
-        let is_taken = matches!(&error, StoreError::Database(cause) if cause.is::<SlotTaken>());
-        if is_taken && !self.ending.is_empty() {
+    /// Waits before the next claim, if that can help; without an error, what was foreseen is gone.
+    pub(crate) async fn not_claimed(
+        &mut self,
+        error: Option<StoreError>,
+    ) -> Result<(), StoreError> {
+        self.doubts = true;
+        let Some(error) = error else {
+            return Ok(());
+        };
+        if is_slot_taken(&error) && !self.ending.is_empty() {
             // The one before has not given its slot back yet.
             return self.one_ended().await;
         }
-        if matches!(error, StoreError::Busy | StoreError::Full(_)) {
+        if is_not_now(&error) {
             warn!("the database cannot be written now; no job is claimed");
             return self.pause(POLL).await;
         }
         Err(error)
     }
 
-    /// Claims what the policy chooses among the jobs that wait.
+    /// Claims what the policy chooses among the jobs that wait, or begins with what it will claim.
     pub(crate) async fn claim(&mut self) -> Result<Option<Next>, StoreError> {
         if self.shared.store.counts().queued == 0 || self.shared.pauses.is_all() {
             return Ok(None);
@@ -47,22 +57,61 @@ impl Worker {
         let runners = self.residency.runners(self.client.as_ref(), &snapshot);
         let resident = runners.await.to_vec();
         let wish = self.wish(resident, &snapshot);
-        let foreseen = self.shared.store.foresee(&wish);
-        let wish = ClaimRequest {
-            foreseen: foreseen.as_ref().map(|foreseen| foreseen.choice),
-            ..wish
+        let foreseen = if std::mem::take(&mut self.doubts) {
+            None
+        } else {
+            self.shared.store.foresee(&wish, &self.ahead)
         };
-        let job = foreseen.and_then(|foreseen| foreseen.job);
-        let mut early = job.and_then(|job| self.early(job, None));
-        let mut claiming = pin!(self.shared.store.claim(wish));
-        let claim = loop {
-            tokio::select! {
-                biased;
-                claim = &mut claiming => break claim,
-                () = given_up(early.as_mut()) => early = None,
-            }
+        if let Some(Foreseen { choice, claimed }) = foreseen {
+            let foreseen = Some(choice);
+            return self
+                .claim_foreseen(ClaimRequest { foreseen, ..wish }, claimed)
+                .await;
+        }
+        let claimed = self.shared.store.claim(wish).await?;
+        Ok(claimed.map(|claimed| self.next(claimed, None)))
+    }
+
+    /// Claims what was foreseen, and begins with it at once where it may.
+    async fn claim_foreseen(
+        &mut self,
+        wish: ClaimRequest,
+        claimed: Option<Claimed>,
+    ) -> Result<Option<Next>, StoreError> {
+        let shared = Arc::clone(&self.shared);
+        let mut claiming = Claiming::begin(async move { shared.store.claim(wish).await }).await;
+        let early = claimed.and_then(|claimed| Some((self.early_of(&claimed)?, claimed)));
+        let Some((mut early, claimed)) = early else {
+            let claimed = claiming.answer().await?;
+            self.doubts = claimed.is_none();
+            return Ok(claimed.map(|claimed| self.next(claimed, None)));
         };
-        Ok(claim?.map(|claimed| Next::new(claimed, early)))
+        if let Some(live) = self.shared.live.for_early_run(claimed.job.id) {
+            return Ok(Some(Next {
+                claimed,
+                live,
+                early: Some(early),
+                claiming: Some(claiming),
+            }));
+        }
+        tokio::select! {
+            biased;
+            () = claiming.answered() => {}
+            () = early.given_up() => {}
+        }
+        let claimed = claiming.answer().await?;
+        self.doubts = claimed.is_none();
+        Ok(claimed.map(|claimed| self.next(claimed, Some(early))))
+    }
+
+    /// Goes on with what is claimed, and what was begun with where that is the same.
+    fn next(&self, claimed: Claimed, early: Option<Early>) -> Next {
+        Next {
+            live: self.shared.live.for_run(&claimed.job),
+            early: early.filter(|early| early.is_of(claimed.job.id)),
+            claimed,
+            claiming: None,
+        }
     }
 
     fn wish(&self, resident: Vec<RunnerKey>, snapshot: &InventorySnapshot) -> ClaimRequest {
@@ -90,7 +139,7 @@ impl Worker {
         let woken = loop {
             tokio::select! {
                 biased;
-                claim = &mut claiming => return Ok(Arrival::of(claim, early, Arrival::Unwaited)),
+                claim = &mut claiming => return Ok(self.arrival(claim, early, Arrival::Unwaited)),
                 Ok(Guess { job, dropped }) = &mut guess, if !guess.is_terminated() => {
                     early = self.early(job, Some(dropped));
                 }
@@ -106,7 +155,18 @@ impl Worker {
         drop(enough);
         let claim = claiming.await;
         woken?;
-        Ok(Arrival::of(claim, early, Arrival::Woken))
+        Ok(self.arrival(claim, early, Arrival::Woken))
+    }
+
+    fn early_of(&self, claimed: &Claimed) -> Option<Early> {
+        let Claimed { job, request, .. } = claimed;
+        let job = Likely {
+            id: job.id,
+            endpoint: job.endpoint,
+            runner: job.runner.clone(),
+            request: request.clone()?,
+        };
+        self.early(job, None)
     }
 
     /// Begins with a job that is about to be claimed, where its model is the one in use and new jobs
@@ -135,6 +195,14 @@ impl Worker {
         ))
     }
 
+    fn arrival(&self, claim: Claim, early: Option<Early>, none: Arrival) -> Arrival {
+        match claim {
+            Ok(Some(claimed)) => Arrival::Claimed(Box::new(self.next(claimed, early))),
+            Ok(None) => none,
+            Err(error) => Arrival::NotClaimed(error),
+        }
+    }
+
     /// Does what is left to do when the queue is empty, and waits for a job.
     pub(crate) async fn idle(&mut self) -> Result<(), StoreError> {
         self.end_drain().await;
@@ -142,7 +210,7 @@ impl Worker {
             Arrival::Claimed(next) => self.turn(*next).await,
             Arrival::Unwaited => self.pause(POLL).await,
             Arrival::Woken => Ok(()),
-            Arrival::NotClaimed(error) => self.not_claimed(error).await,
+            Arrival::NotClaimed(error) => self.not_claimed(Some(error)).await,
         }
     }
 }
@@ -150,14 +218,44 @@ impl Worker {
 /// The job to run next.
 pub(crate) struct Next {
     pub(crate) claimed: Claimed,
+    pub(crate) live: Arc<LiveJob>,
     /// Its exchange, if that has begun.
     pub(crate) early: Option<Early>,
+    /// Its claim, where that is not answered yet: then it is claimed as far as can be foreseen.
+    pub(crate) claiming: Option<Claiming>,
 }
 
-impl Next {
-    fn new(claimed: Claimed, early: Option<Early>) -> Self {
-        let early = early.filter(|early| early.is_of(claimed.job.id));
-        Self { claimed, early }
+/// A claim on its way to the store.
+pub(crate) struct Claiming(MaybeDone<BoxFuture<'static, Claim>>);
+
+/// How the store answers a claim.
+type Claim = Result<Option<Claimed>, StoreError>;
+
+impl Claiming {
+    /// Sends it, before anything that is sent later.
+    async fn begin(claim: impl Future<Output = Claim> + Send + 'static) -> Self {
+        let mut claiming = maybe_done(claim.boxed());
+        poll_fn(|context| {
+            let _is_answered = claiming.poll_unpin(context);
+            Poll::Ready(())
+        })
+        .await;
+        Self(claiming)
+    }
+
+    /// Waits for the answer.
+    ///
+    /// # Cancel safety
+    ///
+    /// The answer is kept.
+    pub(crate) async fn answered(&mut self) {
+        Pin::new(&mut self.0).await;
+    }
+
+    /// Returns the answer: what was foreseen, or nothing at all.
+    pub(crate) async fn answer(mut self) -> Claim {
+        self.answered().await;
+        Pin::new(&mut self.0).take_output().unwrap_or(Ok(None))
     }
 }
 
@@ -173,14 +271,17 @@ enum Arrival {
     NotClaimed(StoreError),
 }
 
-impl Arrival {
-    fn of(claim: Result<Option<Claimed>, StoreError>, early: Option<Early>, none: Self) -> Self {
-        match claim {
-            Ok(Some(claimed)) => Self::Claimed(Box::new(Next::new(claimed, early))),
-            Ok(None) => none,
-            Err(error) => Self::NotClaimed(error),
-        }
-    }
+/// Tells whether a claim that failed so can be made again.
+pub(crate) fn may_be_claimed_later(error: &StoreError) -> bool {
+    is_slot_taken(error) || is_not_now(error)
+}
+
+fn is_slot_taken(error: &StoreError) -> bool {
+    matches!(error, StoreError::Database(cause) if cause.is::<SlotTaken>())
+}
+
+const fn is_not_now(error: &StoreError) -> bool {
+    matches!(error, StoreError::Busy | StoreError::Full(_))
 }
 
 /// Works on an exchange that has begun, until its job is known not to be accepted.

@@ -16,9 +16,9 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use foreman_job::JobId;
+use foreman_job::{Endpoint, JobId, RunnerKey};
 use foreman_ollama::{OllamaClient, RequestHead, TargetError, TargetRequest, TargetResponse};
-use foreman_store::{Likely, NewJob};
+use foreman_store::{NewJob, StoredRequest};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, MaybeDone, maybe_done};
 use tokio::sync::oneshot;
@@ -27,6 +27,15 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// What the client says, or how it panicked.
 type Begun = Result<Result<TargetResponse, TargetError>, Box<dyn Any + Send>>;
+
+/// A job that will probably be claimed, for the first time.
+#[derive(Debug)]
+pub(crate) struct Likely {
+    pub(crate) id: JobId,
+    pub(crate) endpoint: Endpoint,
+    pub(crate) runner: RunnerKey,
+    pub(crate) request: StoredRequest,
+}
 
 /// A job that is about to be accepted, and is then claimed if nothing else comes.
 #[derive(Debug)]

@@ -261,6 +261,13 @@ impl LiveJobs {
         live
     }
 
+    /// The same for a job that may not be claimed: only if it is live.
+    pub(crate) fn for_early_run(&self, id: JobId) -> Option<Arc<LiveJob>> {
+        let live = self.get(id)?;
+        live.claimed.store(true, Ordering::Release);
+        Some(live)
+    }
+
     /// Keeps no more than must be known of an accepted job that nobody waits at, until it runs.
     pub(crate) fn let_go(&self, id: JobId) {
         self.lock().let_go(id);

@@ -28,6 +28,7 @@ impl Worker {
             live,
             head,
             swap,
+            is_claimed,
         } = run;
         let started = CancellationToken::new();
         let dispatch = Dispatch {
@@ -38,6 +39,7 @@ impl Worker {
             claimed,
             head,
             live,
+            is_claimed,
             started: &started,
         };
         let run = AssertUnwindSafe(dispatch.run(early)).catch_unwind();
@@ -145,6 +147,8 @@ pub(crate) struct Run<'a> {
     /// What scheduling needs of the request; none when it cannot be read any more.
     pub(crate) head: Option<&'a RequestHead>,
     pub(crate) swap: Swap,
+    /// Set once it is claimed for good.
+    pub(crate) is_claimed: &'a CancellationToken,
 }
 
 /// Whether the target must load a model for a job.

@@ -194,6 +194,8 @@ impl Scheduler {
             drained: 0,
             order: Order::new(self.config.max_wait),
             ending: JoinSet::new(),
+            ahead: Vec::new(),
+            doubts: false,
         }
     }
 }

@@ -1,13 +1,17 @@
 //! Where every running job ends.
 
+use std::future::ready;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use foreman_job::{Job, JobFailure, JobState, RetryDecision};
 use foreman_store::{AnswerHead, Answered, Claimed, Outcome, RunLog, Settlement, StoreError};
+use futures_util::future::{Either, select};
 use tracing::{error, warn};
 
 use crate::attempt::{Attempt, Closing};
+use crate::claim::{Claiming, may_be_claimed_later};
 use crate::handle::Shared;
 use crate::live::LiveJob;
 use crate::metrics::Metrics;
@@ -35,6 +39,15 @@ pub(crate) struct Settling {
     live: Arc<LiveJob>,
     verdict: Verdict,
     log: Option<RunLog>,
+}
+
+/// What came of the end of a claim.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// It is durable, or the run was replaced.
+    Noted,
+    /// There was no claim.
+    Unclaimed,
 }
 
 impl Worker {
@@ -129,15 +142,38 @@ impl Worker {
 }
 
 impl Settling {
-    /// Makes the outcome durable, and only then shows its end to the callers.
+    /// Returns the place of its job.
+    pub(crate) const fn seq(&self) -> i64 {
+        self.claimed.job.seq
+    }
+
+    /// Tells whether the answer is complete.
+    pub(crate) const fn is_answered(&self) -> bool {
+        matches!(self.verdict.outcome, Outcome::Done { .. })
+    }
+
+    /// Makes the outcome durable, and only then shows its end to the callers; none where its job was
+    /// not claimed.
     ///
     /// # Errors
     ///
     /// When the store cannot keep the outcome: nothing more may be run then.
-    pub(crate) async fn run(mut self) -> Result<Job, StoreError> {
+    pub(crate) async fn run(
+        mut self,
+        claiming: Option<Claiming>,
+        metrics: &Metrics,
+    ) -> Result<Option<Job>, StoreError> {
         let log = self.log.take();
-        let job = match self.make_durable(log).await {
-            Ok(job) => job,
+        let settled = match claiming {
+            None => self.make_durable(log).await.map(Some),
+            Some(claiming) => self.make_durable_behind(claiming, log, metrics).await,
+        };
+        let job = match settled {
+            Ok(Some(job)) => job,
+            Ok(None) => {
+                self.live.set_settling(false);
+                return Ok(None);
+            }
             Err(error) => {
                 self.shared.live.remove(self.claimed.job.id);
                 let attempt = self.claimed.job.progress.attempt;
@@ -156,7 +192,30 @@ impl Settling {
         if job.progress.state.is_terminal() {
             shared.ended.notify_one();
         }
-        Ok(job)
+        Ok(Some(job))
+    }
+
+    /// Commits the outcome behind a claim that was sent before; none where nothing was claimed.
+    async fn make_durable_behind(
+        &self,
+        claiming: Claiming,
+        log: Option<RunLog>,
+        metrics: &Metrics,
+    ) -> Result<Option<Job>, StoreError> {
+        let (claim, settling) = (pin!(claiming.answer()), pin!(self.make_durable(log)));
+        let (claim, settling) = match select(claim, settling).await {
+            Either::Left((claim, settling)) => (claim, Either::Left(settling)),
+            Either::Right((settled, claim)) => (claim.await, Either::Right(ready(settled))),
+        };
+        match claim {
+            Ok(Some(Claimed { job, reason, .. })) => {
+                transition::claimed(&self.shared, &job, reason, metrics);
+                settling.await.map(Some)
+            }
+            Ok(None) => Ok(None),
+            Err(error) if may_be_claimed_later(&error) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Commits the outcome; a busy database is waited for, on a full disk the answer's body is
@@ -212,28 +271,30 @@ fn conclude(shared: &Shared, job: &Job, live: &LiveJob, verdict: Verdict) {
     }
 }
 
-/// Ends a claim, and notes that it has ended.
+/// Ends a claim, which may not be answered yet, and notes that it has ended.
 ///
 /// # Errors
 ///
 /// When the store cannot keep the outcome: nothing more may be run then.
 pub(crate) async fn end(
     settling: Settling,
+    claiming: Option<Claiming>,
     metrics: Metrics,
     took: Duration,
-) -> Result<(), StoreError> {
+) -> Result<End, StoreError> {
     let shared = Arc::clone(&settling.shared);
     let id = settling.claimed.job.id;
-    let settled = settling.run().await;
+    let settled = settling.run(claiming, &metrics).await;
     shared.show_ended(id, &metrics);
     match settled {
-        Ok(job) => {
+        Ok(Some(job)) => {
             metrics.settled(&job, took);
-            Ok(())
+            Ok(End::Noted)
         }
+        Ok(None) => Ok(End::Unclaimed),
         Err(StoreError::Lost(error)) => {
             error!(job = %id, %error, "the run was replaced; its outcome is dropped");
-            Ok(())
+            Ok(End::Noted)
         }
         Err(error) => Err(error),
     }

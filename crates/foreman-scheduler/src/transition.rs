@@ -2,11 +2,12 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use foreman_job::{Job, JobState, Timestamp};
+use foreman_job::{Job, JobState, PickReason, Timestamp};
 use tracing::info;
 
 use crate::handle::Shared;
 use crate::live::LiveJob;
+use crate::metrics::Metrics;
 
 /// Changes that a slow listener may be behind before it misses some.
 pub(crate) const BACKLOG: usize = 1024;
@@ -28,6 +29,12 @@ pub struct Transition {
 pub(crate) fn publish(shared: &Shared, job: &Job, from: JobState, reason: &str) {
     log(job, from, reason);
     tell(shared, job, Some(from), reason);
+}
+
+/// Tells that a job was claimed.
+pub(crate) fn claimed(shared: &Shared, job: &Job, reason: PickReason, metrics: &Metrics) {
+    publish(shared, job, JobState::Queued, reason.as_str());
+    metrics.claimed(job);
 }
 
 /// Tells of a new job; its line is written at its claim.

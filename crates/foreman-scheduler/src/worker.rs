@@ -4,6 +4,7 @@
 //! the policy chooses, run it to its end, settle it, and note what that says about the target.
 
 use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
@@ -20,7 +21,7 @@ use tracing::{Instrument, debug, info, info_span, warn};
 use crate::SchedulerConfig;
 use crate::attempt::{Attempt, head_of};
 use crate::breaker::Breaker;
-use crate::claim::Next;
+use crate::claim::{Claiming, Next};
 use crate::early::Early;
 use crate::handle::Shared;
 use crate::keep_alive::KeepAlivePolicy;
@@ -28,8 +29,9 @@ use crate::metrics::Metrics;
 use crate::order::Order;
 use crate::residency::Residency;
 use crate::run::{Run, Swap};
+use crate::settle::{self, End, Settling};
 use crate::status::{BreakerStatus, Running};
-use crate::{settle, transition};
+use crate::transition;
 
 /// A wake-up that got lost costs at most this.
 pub(crate) const POLL: Duration = Duration::from_secs(1);
@@ -40,6 +42,16 @@ const PROBE_PATIENCE: Duration = Duration::from_secs(5);
 /// Claims that may be on their way to the disk at a time: as many would run again after a loss of
 /// power.
 const MOST_ENDING: usize = 64;
+
+/// Jobs that may have been run before their claims are answered: as many would run again after a
+/// crash.
+const MOST_AHEAD: usize = 16;
+
+/// The place of a job, and how its claim ended.
+type Ended = (i64, Result<End, StoreError>);
+
+/// A job that was begun with, and is not claimed; by which error, where there was one.
+struct Unclaimed(Option<StoreError>);
 
 /// The one that runs jobs.
 pub(crate) struct Worker {
@@ -59,7 +71,11 @@ pub(crate) struct Worker {
     pub(crate) drained: u64,
     pub(crate) order: Order,
     /// Claims whose end is on its way to the disk.
-    pub(crate) ending: JoinSet<Result<(), StoreError>>,
+    pub(crate) ending: JoinSet<Ended>,
+    /// The places of the jobs among these whose claims are not answered yet.
+    pub(crate) ahead: Vec<i64>,
+    /// Whether what was foreseen did not come: then the next claim is made without.
+    pub(crate) doubts: bool,
 }
 
 impl Worker {
@@ -80,7 +96,7 @@ impl Worker {
     async fn work(&mut self) -> Result<(), StoreError> {
         while !self.shared.draining.is_cancelled() {
             while let Some(ended) = self.ending.try_join_next() {
-                joined(ended)?;
+                self.joined(ended)?;
             }
             if let Some(at) = self.breaker.probe_at() {
                 self.probe(at).await;
@@ -89,7 +105,7 @@ impl Worker {
             match self.claim().await {
                 Ok(Some(next)) => self.turn(next).await?,
                 Ok(None) => self.idle().await?,
-                Err(error) => self.not_claimed(error).await?,
+                Err(error) => self.not_claimed(Some(error)).await?,
             }
         }
         Ok(())
@@ -97,15 +113,18 @@ impl Worker {
 
     /// Runs and settles one job.
     pub(crate) async fn turn(&mut self, next: Next) -> Result<(), StoreError> {
-        let Next { claimed, mut early } = next;
-        let Claimed { job, reason, .. } = &claimed;
-        let span = info_span!("job", job.id = %job.id, model = job.model);
-        transition::publish(
-            &self.shared,
-            job,
-            foreman_job::JobState::Queued,
-            reason.as_str(),
-        );
+        let Next {
+            claimed,
+            live,
+            mut early,
+            claiming,
+        } = next;
+        let job = &claimed.job;
+        let is_claimed = CancellationToken::new();
+        if claiming.is_none() {
+            self.begins(&claimed);
+            is_claimed.cancel();
+        }
         let head = match &mut early {
             Some(early) => early.take_head(),
             None => claimed
@@ -113,7 +132,6 @@ impl Worker {
                 .as_ref()
                 .and_then(|request| head_of(job.endpoint, request)),
         };
-        let live = self.shared.live.for_run(job);
         let swap = if self.residency.has(&job.runner) {
             Swap::None
         } else {
@@ -123,47 +141,99 @@ impl Worker {
             self.end_drain().await;
         }
         self.order.begins(job);
-        self.show_running(job);
-        self.metrics.claimed(job);
         let run = Run {
             claimed: &claimed,
             live: &live,
             head: head.as_ref(),
             swap,
+            is_claimed: &is_claimed,
         };
         let began = early.as_ref().map_or_else(Instant::now, Early::began);
-        let attempt = self.attempt(run, early).instrument(span).await;
+        let (attempt, claiming) = match self.run_ahead(run, early, claiming).await {
+            Ok(ended) => ended,
+            Err(Unclaimed(error)) => return self.not_claimed(error).await,
+        };
         let took = began.elapsed();
         self.learn(job, &attempt, swap, took);
         let suspicion = self.observe(&claimed, &attempt, swap, took);
-        let is_answered = matches!(attempt, Attempt::Complete { .. });
-        if is_answered && !self.shared.pins(&job.runner) {
+        if attempt.is_complete() && !self.shared.pins(&job.runner) {
             self.keep_alive.note(job, head.as_ref());
         }
-        let settling = self.settling(claimed, live, attempt);
-        let end = settle::end(settling, self.metrics.clone(), took);
-        if is_answered {
-            return self.end_behind(end).await;
+        if claiming.is_some() {
+            self.ahead.push(job.seq);
         }
-        let ended = end.await;
+        let settling = self.settling(claimed, live, attempt);
+        self.ends(settling, claiming, took).await?;
         if let Some(suspicion) = suspicion {
             self.follow_up(suspicion).await;
         }
-        ended
+        Ok(())
     }
 
-    /// Lets a claim end while the next one begins: the target is free, and waits for no disk.
-    async fn end_behind(
+    /// Tells that a job is claimed.
+    fn begins(&self, claimed: &Claimed) {
+        let Claimed { job, reason, .. } = claimed;
+        transition::claimed(&self.shared, job, *reason, &self.metrics);
+        self.show_running(job);
+    }
+
+    /// Runs an attempt, and has its job claimed meanwhile, where that is not done yet. If the answer
+    /// is complete before the claim is answered, that is left to be waited for.
+    async fn run_ahead(
+        &self,
+        run: Run<'_>,
+        early: Option<Early>,
+        claiming: Option<Claiming>,
+    ) -> Result<(Attempt, Option<Claiming>), Unclaimed> {
+        let job = &run.claimed.job;
+        let span = info_span!("job", job.id = %job.id, model = job.model);
+        let mut attempt = pin!(self.attempt(run, early).instrument(span));
+        let Some(mut claiming) = claiming else {
+            return Ok((attempt.await, None));
+        };
+        let ended = tokio::select! {
+            biased;
+            () = claiming.answered() => None,
+            ended = &mut attempt => Some(ended),
+        };
+        let ended = match ended {
+            Some(ended @ Attempt::Complete { .. }) if self.ahead.len() < MOST_AHEAD => {
+                return Ok((ended, Some(claiming)));
+            }
+            ended => ended,
+        };
+        match claiming.answer().await {
+            Ok(Some(claimed)) => self.begins(&claimed),
+            Ok(None) => return Err(Unclaimed(None)),
+            Err(error) => return Err(Unclaimed(Some(error))),
+        }
+        run.is_claimed.cancel();
+        match ended {
+            Some(ended) => Ok((ended, None)),
+            None => Ok((attempt.await, None)),
+        }
+    }
+
+    /// Ends a claim; with an answer while the next one begins: the target is free, and waits for no
+    /// disk.
+    async fn ends(
         &mut self,
-        end: impl Future<Output = Result<(), StoreError>> + Send + 'static,
+        settling: Settling,
+        claiming: Option<Claiming>,
+        took: Duration,
     ) -> Result<(), StoreError> {
-        let mut end = Box::pin(end);
+        let (seq, is_answered) = (settling.seq(), settling.is_answered());
+        let mut end = Box::pin(settle::end(settling, claiming, self.metrics.clone(), took));
+        if !is_answered {
+            let ended = end.await;
+            return self.noted((seq, ended));
+        }
         // The first look sends it on its way to the store, before the next claim.
         let first = poll_fn(|context| Poll::Ready(end.as_mut().poll(context)));
         if let Poll::Ready(ended) = first.await {
-            return ended;
+            return self.noted((seq, ended));
         }
-        self.ending.spawn(end);
+        self.ending.spawn(async move { (seq, end.await) });
         if self.ending.len() < MOST_ENDING {
             return Ok(());
         }
@@ -172,7 +242,25 @@ impl Worker {
 
     /// Waits until one more claim has ended.
     pub(crate) async fn one_ended(&mut self) -> Result<(), StoreError> {
-        self.ending.join_next().await.map_or(Ok(()), joined)
+        match self.ending.join_next().await {
+            Some(ended) => self.joined(ended),
+            None => Ok(()),
+        }
+    }
+
+    /// Notes that a claim has ended; a panic goes on here.
+    fn joined(&mut self, ended: Result<Ended, JoinError>) -> Result<(), StoreError> {
+        match ended.map_err(JoinError::try_into_panic) {
+            Ok(ended) => self.noted(ended),
+            Err(Ok(panic)) => std::panic::resume_unwind(panic),
+            Err(Err(_cancelled)) => Ok(()),
+        }
+    }
+
+    fn noted(&mut self, (seq, end): Ended) -> Result<(), StoreError> {
+        self.ahead.retain(|it| *it != seq);
+        self.doubts |= matches!(end?, End::Unclaimed);
+        Ok(())
     }
 
     /// Notes how long the attempt kept the target busy, for the order and for estimates.
@@ -184,7 +272,7 @@ impl Worker {
         // Where the load is not told, its time cannot be told from the run's.
         let ran = load.map_or(Duration::ZERO, |load| took.saturating_sub(load));
         self.order.ran(job, ran);
-        if matches!(attempt, Attempt::Complete { .. })
+        if attempt.is_complete()
             && let Some(load) = load
         {
             let load = (swap == Swap::Load).then_some(load);
@@ -379,15 +467,6 @@ impl Worker {
                 },
             };
         });
-    }
-}
-
-/// Returns how a claim ended; a panic goes on here.
-fn joined(ended: Result<Result<(), StoreError>, JoinError>) -> Result<(), StoreError> {
-    match ended.map_err(JoinError::try_into_panic) {
-        Ok(ended) => ended,
-        Err(Ok(panic)) => std::panic::resume_unwind(panic),
-        Err(Err(_cancelled)) => Ok(()),
     }
 }
 

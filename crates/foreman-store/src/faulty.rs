@@ -138,8 +138,8 @@ impl QueueStore for Faulty {
         self.change("claim", self.inner.claim(request)).await
     }
 
-    fn foresee(&self, wish: &ClaimRequest) -> Option<Foreseen> {
-        self.inner.foresee(wish)
+    fn foresee(&self, wish: &ClaimRequest, passed: &[i64]) -> Option<Foreseen> {
+        self.inner.foresee(wish, passed)
     }
 
     async fn start(&self, seq: i64, epoch: Epoch, now: Timestamp) -> Result<(), StoreError> {

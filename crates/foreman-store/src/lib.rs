@@ -120,7 +120,6 @@ pub use sqlite::{
 pub use store::QueueStore;
 pub use types::{
     Accepted, AnswerHead, Answered, ByCaller, Choose, ClaimRequest, Claimed, Due, Foreseen,
-    Headers, IdempotencyKey, JobList, Likely, NewJob, Outcome, Purge, Purged, QueueCounts,
-    Recovery, Settlement, Standing, Standings, StoreHealth, StoredAnswer, StoredRequest, Used,
-    Withdrawal,
+    Headers, IdempotencyKey, JobList, NewJob, Outcome, Purge, Purged, QueueCounts, Recovery,
+    Settlement, Standing, Standings, StoreHealth, StoredAnswer, StoredRequest, Used, Withdrawal,
 };

@@ -56,7 +56,12 @@ pub trait QueueStore: Send + Sync + fmt::Debug {
         accepted
     }
 
-    /// Claims the next job for a slot, or none when no job is ready.
+    /// Claims the next job for a slot, or none when no job is ready, or not the one that was
+    /// [foreseen](ClaimRequest::foreseen).
+    ///
+    /// A claim of what was foreseen, and the settlement of its run, take effect in the order in
+    /// which they were begun, that is, their futures polled for the first time. So the second one
+    /// need not wait for the answer of the first.
     ///
     /// # Durability
     ///
@@ -67,13 +72,14 @@ pub trait QueueStore: Send + Sync + fmt::Debug {
     /// claimed it fails it, and the queue goes on.
     async fn claim(&self, request: ClaimRequest) -> Result<Option<Claimed>, StoreError>;
 
-    /// Foresees what a claim would take, as of the last commit. None where no job may be claimed, or
-    /// where a store would have to read for it, as this default.
+    /// Foresees what a claim would take, as of the last commit, as if the jobs at some places were
+    /// not there: those that are about to be claimed. None where no job may be claimed, or where a
+    /// store would have to read for it, as this default.
     ///
     /// The policy is asked here, and not again by a claim that is told
     /// [what was foreseen](ClaimRequest::foreseen).
-    fn foresee(&self, wish: &ClaimRequest) -> Option<Foreseen> {
-        let _ = wish;
+    fn foresee(&self, wish: &ClaimRequest, passed: &[i64]) -> Option<Foreseen> {
+        let _ = (wish, passed);
         None
     }
 

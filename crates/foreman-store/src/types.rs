@@ -107,7 +107,7 @@ pub struct ClaimRequest {
     /// The policy.
     pub choose: Choose,
     /// What the policy chose when it was asked to [foresee](crate::QueueStore::foresee): this job is
-    /// claimed, if it still waits and is ready. If not, the policy is asked again.
+    /// claimed, if it still waits and is ready, and else none; the policy is not asked again.
     pub foreseen: Option<Choice>,
 }
 
@@ -116,23 +116,12 @@ pub struct ClaimRequest {
 pub struct Foreseen {
     /// The choice of the policy, which belongs into the [wish](ClaimRequest::foreseen).
     pub choice: Choice,
-    /// The job, where it has never been claimed and its request is at hand.
-    pub job: Option<Likely>,
-}
-
-/// A job that will probably be claimed, for the first time.
-///
-/// It may still come to nothing: then another job is claimed, or none. Before the claim is answered nobody may be told anything that comes of it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Likely {
-    /// Its id.
-    pub id: JobId,
-    /// The route it came in by.
-    pub endpoint: Endpoint,
-    /// The runner it needs.
-    pub runner: RunnerKey,
-    /// What to send.
-    pub request: StoredRequest,
+    /// What the claim will answer, but for the time, which may be later; where the job has never
+    /// been claimed and its request is at hand.
+    ///
+    /// It may still come to nothing: before the claim is answered nobody may be told anything that
+    /// comes of it.
+    pub claimed: Option<Claimed>,
 }
 
 impl ClaimRequest {

@@ -72,11 +72,11 @@ impl QueueStore for FusedStore {
         self.inner.claim_arrival(request, enough).await
     }
 
-    fn foresee(&self, wish: &ClaimRequest) -> Option<Foreseen> {
+    fn foresee(&self, wish: &ClaimRequest, passed: &[i64]) -> Option<Foreseen> {
         if self.fuse.is_set() {
             return None;
         }
-        self.inner.foresee(wish)
+        self.inner.foresee(wish, passed)
     }
 
     async fn start(&self, seq: i64, epoch: Epoch, now: Timestamp) -> Result<(), StoreError> {

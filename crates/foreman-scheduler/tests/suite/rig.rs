@@ -71,8 +71,11 @@ pub(crate) struct GatedStore {
     pub(crate) closed: AtomicBool,
     /// Taken by each job before it is accepted.
     pub(crate) entries: Semaphore,
-    /// Taken by each claim.
+    /// Taken by each claim; what is begun later takes effect later.
     pub(crate) claims: Semaphore,
+    lane: tokio::sync::Mutex<()>,
+    /// What the next claim fails with.
+    pub(crate) refusal: Mutex<Option<StoreError>>,
     /// Whether claims wait for jobs that arrive.
     pub(crate) waits: AtomicBool,
     /// Rung when one did.
@@ -111,6 +114,8 @@ impl Rig {
             closed: AtomicBool::new(false),
             entries: Semaphore::new(Semaphore::MAX_PERMITS),
             claims: Semaphore::new(Semaphore::MAX_PERMITS),
+            lane: tokio::sync::Mutex::default(),
+            refusal: Mutex::default(),
             waits: AtomicBool::new(false),
             came: Notify::new(),
             purges: AtomicUsize::new(0),
@@ -257,6 +262,12 @@ pub(crate) async fn text(ticket: Ticket) -> String {
     String::from_utf8(text).unwrap()
 }
 
+/// An answer in one piece that repeats the prompt.
+pub(crate) fn whole(request: &RecordedRequest) -> FakeReply {
+    let text = json!({"message": {"content": prompt(request)}, "done": true}).to_string();
+    FakeReply::json(StatusCode::OK, text)
+}
+
 /// Holds the first chat until it is released, so that a queue can form behind it.
 pub(crate) fn hold_first(fake: &FakeOllama) -> Arc<Notify> {
     let gate = Arc::new(Notify::new());
@@ -327,7 +338,12 @@ impl QueueStore for GatedStore {
     }
 
     async fn claim(&self, request: ClaimRequest) -> Result<Option<Claimed>, StoreError> {
+        let turn = self.lane.lock().await;
         self.claims.acquire().await.unwrap().forget();
+        drop(turn);
+        if let Some(refusal) = self.refusal.lock().unwrap().take() {
+            return Err(refusal);
+        }
         let mut claimed = self.inner.claim(request).await?;
         if let Some(claimed) = &mut claimed
             && self.unreadable.swap(false, Ordering::SeqCst)
@@ -337,8 +353,8 @@ impl QueueStore for GatedStore {
         Ok(claimed)
     }
 
-    fn foresee(&self, wish: &ClaimRequest) -> Option<Foreseen> {
-        self.inner.foresee(wish)
+    fn foresee(&self, wish: &ClaimRequest, passed: &[i64]) -> Option<Foreseen> {
+        self.inner.foresee(wish, passed)
     }
 
     async fn start(&self, seq: i64, epoch: Epoch, now: Timestamp) -> Result<(), StoreError> {
@@ -350,6 +366,7 @@ impl QueueStore for GatedStore {
     }
 
     async fn settle(&self, settlement: Settlement) -> Result<Job, StoreError> {
+        drop(self.lane.lock().await);
         self.settlements.acquire().await.unwrap().forget();
         self.room()?;
         let settled = self.inner.settle(settlement).await;

@@ -6,8 +6,10 @@
     reason = "a test fails by a panic"
 )]
 
+use std::future::poll_fn;
 use std::slice::from_ref;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 
 use foreman_job::lifecycle::Epoch;
 use foreman_job::{Choice, JobState, PickReason, Priority, QueueHeads, RunnerKey};
@@ -17,7 +19,9 @@ use super::words::{
     retry, runner, running, settle, wish,
 };
 use super::{Subject, order};
-use crate::{ClaimRequest, NewJob, Outcome, QueueStore, SlotTaken, StoreError};
+use crate::{
+    ClaimRequest, Foreseen, NewJob, Outcome, QueueStore, Settlement, SlotTaken, StoreError,
+};
 
 /// No job, no call of the policy.
 pub async fn an_empty_queue_gives_nothing(subject: &impl Subject) {
@@ -51,10 +55,10 @@ pub async fn a_claimed_job_loads_with_a_new_epoch_and_its_request(subject: &impl
 /// What was foreseen is claimed, although the policy would choose another one by now.
 pub async fn what_was_foreseen_is_claimed(subject: &impl Subject) {
     let store = subject.open();
-    assert_eq!(store.foresee(&wish(2)), None);
+    assert_eq!(store.foresee(&wish(2), &[]), None);
     let first = asking("a", 1);
     accept(&*store, first.clone()).await;
-    let Some(foreseen) = store.foresee(&wish(2)) else {
+    let Some(foreseen) = store.foresee(&wish(2), &[]) else {
         // It would have to read for it.
         return;
     };
@@ -66,26 +70,67 @@ pub async fn what_was_foreseen_is_claimed(subject: &impl Subject) {
 
     let claimed = store.claim(holding(foreseen.choice)).await.expect("claims");
 
-    assert_eq!(claimed.map(|it| it.job.id), Some(first.id));
-    if let Some(job) = foreseen.job {
-        assert_eq!((job.id, job.request), (first.id, first.request));
+    assert_eq!(claimed.as_ref().map(|it| it.job.id), Some(first.id));
+    if let Some(mut said) = foreseen.claimed {
+        said.job.claimed_at = claimed.as_ref().and_then(|it| it.job.claimed_at);
+        assert_eq!(Some(said), claimed);
     }
 }
 
-/// What was foreseen and waits no more is not claimed: the policy chooses.
+/// What is about to be claimed is foreseen only once, and its run may end before the claim is
+/// answered.
+pub async fn who_was_foreseen_is_passed_over_next_time(subject: &impl Subject) {
+    let store = subject.open();
+    let jobs = [asking("a", 1), asking("a", 1), asking("b", 1)];
+    for job in &jobs {
+        accept(&*store, job.clone()).await;
+    }
+    let (mut passed, mut ends) = (Vec::new(), Vec::new());
+    while let Some(Foreseen { choice, claimed }) = store.foresee(&wish(2), &passed) {
+        let Some(said) = claimed else { return };
+        passed.push(choice.seq);
+        let settlement = Settlement {
+            seq: said.job.seq,
+            epoch: said.job.progress.epoch,
+            now: at(4),
+            outcome: done(),
+            log: None,
+        };
+        let (claim, end) = (store.claim(holding(choice)), store.settle(settlement));
+        let mut run = Box::pin(async { tokio::join!(claim, end) });
+        let first = poll_fn(|context| Poll::Ready(run.as_mut().poll(context))).await;
+        ends.push((first, run));
+    }
+
+    assert_eq!(passed.len(), jobs.len());
+    for (job, (first, run)) in jobs.iter().zip(ends) {
+        let (claim, end) = match first {
+            Poll::Ready(ended) => ended,
+            Poll::Pending => run.await,
+        };
+        let claimed = claim.expect("claims");
+        assert_eq!(claimed.map(|it| it.job.id), Some(job.id));
+        assert_eq!(end.expect("ends").progress.state, JobState::Done);
+    }
+}
+
+/// What was foreseen and waits no more is not claimed, nor anything else.
 pub async fn what_was_foreseen_and_is_gone_is_not_claimed(subject: &impl Subject) {
     let store = subject.open();
     let (first, second) = (asking("a", 1), asking("a", 2));
     accept(&*store, first.clone()).await;
     accept(&*store, second.clone()).await;
-    let Some(foreseen) = store.foresee(&wish(2)) else {
+    let Some(foreseen) = store.foresee(&wish(2), &[]) else {
         return;
     };
     store.cancel(first.id, at(2)).await.expect("is cancelled");
 
     let claimed = store.claim(holding(foreseen.choice)).await.expect("claims");
 
-    assert_eq!(claimed.map(|it| it.job.id), Some(second.id));
+    assert_eq!(claimed, None);
+    let next = store.foresee(&wish(2), &[]);
+    let next = next.and_then(|it| it.claimed).map(|it| it.job.id);
+    assert!(next.is_none_or(|next| next == second.id), "{next:?}");
 }
 
 /// A job that was claimed before is not named for who would begin it early.
@@ -95,9 +140,9 @@ pub async fn a_job_that_ran_before_is_not_named_early(subject: &impl Subject) {
     let claimed = claim_any(&*store, 2).await.expect("a job is ready");
     settle(&*store, &claimed.job, 3, Outcome::Released).await;
 
-    let foreseen = store.foresee(&wish(4));
+    let foreseen = store.foresee(&wish(4), &[]);
 
-    assert_eq!(foreseen.and_then(|foreseen| foreseen.job), None);
+    assert_eq!(foreseen.and_then(|foreseen| foreseen.claimed), None);
 }
 
 fn holding(foreseen: Choice) -> ClaimRequest {

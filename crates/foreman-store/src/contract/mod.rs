@@ -48,6 +48,7 @@ macro_rules! store_contract {
             accept::fifty_at_once_with_one_key_make_one_job,
             claim::an_empty_queue_gives_nothing,
             claim::what_was_foreseen_is_claimed,
+            claim::who_was_foreseen_is_passed_over_next_time,
             claim::what_was_foreseen_and_is_gone_is_not_claimed,
             claim::a_job_that_ran_before_is_not_named_early,
             claim::a_claimed_job_loads_with_a_new_epoch_and_its_request,

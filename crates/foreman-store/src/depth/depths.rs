@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use foreman_job::{HeadJob, Priority, RunnerKey, Timestamp};
 
-use super::lines::{Line, Runner};
+use super::lines::{First, Line, Runner};
 use super::{Depth, Group, Grouped, Member, Move, Spot};
 
 /// All jobs in the queue, counted, and the first of each line; nothing in here is empty.
@@ -185,10 +185,13 @@ impl Depths {
         lines.find_map(|line| Some((Arc::clone(&line.group), line.led_by(seq)?)))
     }
 
-    /// Tells whether somebody must look who is the first of a line when a job has left it.
-    pub(crate) fn wants_next(&self, group: &Group, member: Member) -> bool {
-        let line = self.line(group);
-        member.is_ready && line.is_some_and(|line| line.ready() > 1 && line.may_be_first(member))
+    /// Tells who is the first of a line when its first job has left it; nobody where it was not the
+    /// first.
+    pub(crate) fn next(&self, group: &Group, member: Member) -> First {
+        match self.line(group).filter(|_| member.is_ready) {
+            Some(line) if line.ready() > 1 && line.may_be_first(member) => line.after(member),
+            Some(_) | None => First::Nobody,
+        }
     }
 
     /// Returns the lines whose first job is not known, and takes them for known.

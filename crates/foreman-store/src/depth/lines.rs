@@ -33,12 +33,27 @@ pub(super) struct Line {
 
 /// The first ready job of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum First {
+pub(crate) enum First {
     /// No job is ready.
     Nobody,
     At(Spot),
-    /// A change was undone.
+    /// It must be looked for.
     Unknown,
+}
+
+/// Who is passed over in the lines.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sight<'a> {
+    /// Whoever has expired by then.
+    pub(crate) now: Timestamp,
+    /// These, at their places.
+    pub(crate) passed: &'a [i64],
+}
+
+impl Sight<'_> {
+    fn sees(self, spot: Spot) -> bool {
+        !spot.is_expired(self.now) && !self.passed.contains(&spot.seq)
+    }
 }
 
 /// The first job of some lines.
@@ -75,7 +90,7 @@ impl Line {
         self.queued = self.queued.saturating_add(1);
         if member.is_ready {
             self.ready = self.ready.saturating_add(1);
-            self.recent.add(member.spot.seq);
+            self.recent.add(member.spot);
             self.note(member.spot);
         }
     }
@@ -106,6 +121,14 @@ impl Line {
         self.recent = Recent::since(latest.saturating_add(1));
         self.first = First::Unknown;
         self.wait(jobs);
+    }
+
+    /// Returns who comes after a ready job.
+    pub(super) fn after(&self, member: Member) -> First {
+        match self.recent.from(member.spot.seq.saturating_add(1)) {
+            Some(mut known) => known.next().map_or(First::Nobody, |spot| First::At(*spot)),
+            None => First::Unknown,
+        }
     }
 
     /// Names the first one, where it was not known.
@@ -173,16 +196,20 @@ impl Line {
         }
     }
 
-    /// Returns the first one that has not expired; who is not known is looked for.
+    /// Returns the first one that is not passed over; who is not known is looked for.
     fn first<E>(
         &self,
-        now: Timestamp,
+        sight: Sight<'_>,
         find: &mut impl FnMut(&Arc<Group>) -> Result<Option<Spot>, E>,
     ) -> Result<Option<Head<'_>>, E> {
         let spot = match self.first {
             First::Nobody => None,
-            First::At(spot) if !spot.is_expired(now) => Some(spot),
-            First::At(_) | First::Unknown => find(&self.group)?,
+            First::At(spot) if sight.sees(spot) => Some(spot),
+            First::At(spot) => match self.recent.from(spot.seq) {
+                Some(known) => known.copied().find(|spot| sight.sees(*spot)),
+                None => find(&self.group)?,
+            },
+            First::Unknown => find(&self.group)?,
         };
         let group = &self.group;
         Ok(spot.map(|spot| Head { spot, group }))
@@ -276,18 +303,18 @@ impl Runner {
         self.any_unknown = any_unknown;
     }
 
-    /// Returns the first job that has not expired.
+    /// Returns the first job that is not passed over.
     pub(crate) fn first<E>(
         &self,
-        now: Timestamp,
+        sight: Sight<'_>,
         find: &mut impl FnMut(&Arc<Group>) -> Result<Option<Spot>, E>,
     ) -> Result<Option<Head<'_>>, E> {
         match &self.first {
             None if !self.any_unknown => Ok(None),
-            Some((spot, group)) if !self.any_unknown && !spot.is_expired(now) => {
+            Some((spot, group)) if !self.any_unknown && sight.sees(*spot) => {
                 Ok(Some(Head { spot: *spot, group }))
             }
-            None | Some(_) => first_of(self.lines(), now, find),
+            None | Some(_) => first_of(self.lines(), sight, find),
         }
     }
 
@@ -296,22 +323,22 @@ impl Runner {
     pub(crate) fn first_of<E>(
         &self,
         caller: &Option<String>,
-        now: Timestamp,
+        sight: Sight<'_>,
         find: &mut impl FnMut(&Arc<Group>) -> Result<Option<Spot>, E>,
     ) -> Result<Option<Head<'_>>, E> {
         let lines = self.of(caller).into_iter().flat_map(BTreeMap::values);
-        first_of(lines, now, find)
+        first_of(lines, sight, find)
     }
 }
 
 fn first_of<'a, E>(
     lines: impl Iterator<Item = &'a Line>,
-    now: Timestamp,
+    sight: Sight<'_>,
     find: &mut impl FnMut(&Arc<Group>) -> Result<Option<Spot>, E>,
 ) -> Result<Option<Head<'a>>, E> {
     let mut first: Option<Head<'a>> = None;
     for line in lines {
-        let head = line.first(now, find)?;
+        let head = line.first(sight, find)?;
         first = older(first, head);
     }
     Ok(first)

@@ -13,7 +13,7 @@ use foreman_job::{Job, Priority, RunnerKey};
 use crate::NewJob;
 
 pub(crate) use depths::{Depths, Oldest};
-pub(crate) use lines::{Head, older};
+pub(crate) use lines::{First, Head, Sight, older};
 pub(crate) use moves::{Member, Move, Spot};
 pub(crate) use standing::{Old, Sketch};
 

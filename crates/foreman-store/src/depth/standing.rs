@@ -7,7 +7,7 @@ use std::sync::Arc;
 use foreman_job::{HeadJob, Job, JobState, Priority, RunnerKey, Timestamp};
 
 use super::depths::{Firsts, Heads};
-use super::lines::{Line, Runner};
+use super::lines::{Line, Runner, Sight};
 use super::{Depths, Group};
 use crate::{ByCaller, Standings};
 
@@ -101,9 +101,10 @@ impl Depths {
             unknown.push(Arc::clone(group));
             Ok::<_, Infallible>(None)
         };
+        let sight = Sight { now, passed: &[] };
         let mut heads = Vec::new();
         for (place, (_, runner)) in self.runners(class).enumerate() {
-            let Ok(first) = runner.first(now, &mut note);
+            let Ok(first) = runner.first(sight, &mut note);
             let Some(first) = first else { continue };
             let expires_at = first.spot.expires_at;
             until = until.into_iter().chain(expires_at).min();

@@ -10,6 +10,11 @@ use crate::StoredRequest;
 
 const NOW: Timestamp = Timestamp::from_millis(100);
 
+const SIGHT: Sight<'static> = Sight {
+    now: NOW,
+    passed: &[],
+};
+
 fn group(model: &str, caller: Option<&str>) -> Arc<Group> {
     Arc::new(Group {
         model: model.to_owned(),
@@ -43,7 +48,7 @@ fn first(depths: &Depths) -> (Option<i64>, Vec<String>) {
     };
     let key = RunnerKey::new("r", "");
     let runner = depths.runner(Priority::Normal, &key);
-    let Some(Ok(head)) = runner.map(|runner| runner.first(NOW, &mut find)) else {
+    let Some(Ok(head)) = runner.map(|runner| runner.first(SIGHT, &mut find)) else {
         return (None, asked);
     };
     (head.map(|head| head.spot.seq), asked)
@@ -111,7 +116,7 @@ fn a_change_that_is_undone_leaves_the_counts_as_they_were() {
 }
 
 #[test]
-fn a_first_one_that_has_expired_is_looked_for() {
+fn after_a_first_one_that_has_expired_the_next_is_known_or_looked_for() {
     let a = group("a", None);
     let mut depths = Depths::default();
     let expired = Member {
@@ -123,7 +128,11 @@ fn a_first_one_that_has_expired_is_looked_for() {
     };
     depths.apply(&Move::In(Arc::clone(&a), expired));
     depths.apply(&Move::In(Arc::clone(&a), ready(2)));
+    assert_eq!(first(&depths), (Some(2), Vec::new()));
 
+    // Of those that were there before, only the first is known.
+    let mut depths = Depths::after(2);
+    depths.add_ready(&a, 2, expired.spot);
     assert_eq!(first(&depths), (None, vec!["a".to_owned()]));
 }
 

@@ -12,7 +12,7 @@ use crate::depth::{Depths, Grouped};
 use crate::log::{self, Span};
 use crate::{
     Accepted, Answered, ClaimRequest, Claimed, Deletion, Depth, Due, Foreseen, IdempotencyKey,
-    JobFilter, Likely, LogPage, NewJob, Purge, Purged, QueueCounts, Recovery, RunLog, Settlement,
+    JobFilter, LogPage, NewJob, Purge, Purged, QueueCounts, Recovery, RunLog, Settlement,
     SlotTaken, Standing, StoreError, StoredAnswer, StoredRequest, TakenId, Withdrawal, transition,
 };
 
@@ -71,11 +71,14 @@ impl State {
         {
             return Err(StoreError::Database(Box::new(SlotTaken(wish.slot))));
         }
-        let foreseen = wish.foreseen.filter(|choice| {
-            let mut waiting = self.queued();
-            waiting.any(|job| job.seq == choice.seq && job.progress.retry_at.is_none())
-        });
-        let Some(choice) = foreseen.or_else(|| self.choose(wish)) else {
+        let choice = match wish.foreseen {
+            Some(choice) => Some(choice).filter(|choice| {
+                let mut waiting = self.queued();
+                waiting.any(|job| job.seq == choice.seq && job.progress.retry_at.is_none())
+            }),
+            None => self.choose(wish, &[]),
+        };
+        let Some(choice) = choice else {
             return Ok(None);
         };
         let entry = self
@@ -93,24 +96,25 @@ impl State {
         }))
     }
 
-    pub(super) fn foresee(&self, wish: &ClaimRequest) -> Option<Foreseen> {
-        let choice = self.choose(wish)?;
+    pub(super) fn foresee(&self, wish: &ClaimRequest, passed: &[i64]) -> Option<Foreseen> {
+        let choice = self.choose(wish, passed)?;
         let entry = self.entries.get(&choice.seq)?;
         let is_new = entry.job.progress.epoch == Progress::accepted().epoch;
         let request = entry.request.clone().filter(|_| is_new);
-        Some(Foreseen {
-            choice,
-            job: request.map(|request| Likely {
-                id: entry.job.id,
-                endpoint: entry.job.endpoint,
-                runner: entry.job.runner.clone(),
-                request,
-            }),
-        })
+        let claimed = request.and_then(|request| {
+            Some(Claimed {
+                job: transition::apply(&entry.job, &Event::Claim, wish.now).ok()?,
+                reason: choice.reason,
+                request: Some(request),
+                next_event: entry.log.next(),
+            })
+        });
+        Some(Foreseen { choice, claimed })
     }
 
-    fn choose(&self, wish: &ClaimRequest) -> Option<Choice> {
-        let ready: Vec<&Job> = self.ready(wish.now).collect();
+    fn choose(&self, wish: &ClaimRequest, passed: &[i64]) -> Option<Choice> {
+        let is_there = |job: &&Job| !passed.contains(&job.seq);
+        let ready: Vec<&Job> = self.ready(wish.now).filter(is_there).collect();
         let queued: Vec<&Job> = self.queued().collect();
         (wish.choose)(&heads::heads(&queued, &ready, wish)?)
     }

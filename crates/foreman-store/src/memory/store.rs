@@ -64,8 +64,8 @@ impl QueueStore for MemoryStore {
         self.with(|state| state.claim(&request))
     }
 
-    fn foresee(&self, wish: &ClaimRequest) -> Option<Foreseen> {
-        self.lock().as_ref()?.foresee(wish)
+    fn foresee(&self, wish: &ClaimRequest, passed: &[i64]) -> Option<Foreseen> {
+        self.lock().as_ref()?.foresee(wish, passed)
     }
 
     async fn start(&self, seq: i64, epoch: Epoch, now: Timestamp) -> Result<(), StoreError> {

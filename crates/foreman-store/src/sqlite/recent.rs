@@ -7,14 +7,16 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use foreman_job::lifecycle::Event;
+use foreman_job::{Choice, Job, Timestamp};
 
-use crate::{Likely, NewJob, StoredRequest};
+use crate::{Claimed, FIRST_EVENT, NewJob, StoredRequest, transition};
 
 /// A larger request takes so long to be answered that reading it once more does not count.
 const LARGEST: usize = 64 * 1024;
 
 /// What an entry costs besides its text, roughly.
-const ENTRY: usize = 256;
+const ENTRY: usize = 768;
 
 /// The latest jobs by their place in the queue, as many as there is room for.
 #[derive(Debug, Clone)]
@@ -25,8 +27,15 @@ pub(super) struct Recent {
 
 #[derive(Debug, Default)]
 struct State {
-    jobs: BTreeMap<i64, Likely>,
+    jobs: BTreeMap<i64, Kept>,
     size: usize,
+}
+
+/// A job that was never claimed.
+#[derive(Debug, Clone)]
+struct Kept {
+    job: Job,
+    request: StoredRequest,
 }
 
 impl Recent {
@@ -46,10 +55,8 @@ impl Recent {
             return;
         }
         // A copy: what came in shares its memory with all that its connection has read.
-        let kept = (size(request) <= LARGEST).then(|| Likely {
-            id: job.id,
-            endpoint: job.endpoint,
-            runner: job.runner.clone(),
+        let kept = (size(request) <= LARGEST).then(|| Kept {
+            job: job.to_job(seq),
             request: StoredRequest {
                 headers: request.headers.clone(),
                 body: Bytes::copy_from_slice(&request.body),
@@ -58,9 +65,16 @@ impl Recent {
         self.lock().put(seq, kept, self.room);
     }
 
-    /// Returns a job that was not claimed yet, if it is here.
-    pub(super) fn get(&self, seq: i64) -> Option<Likely> {
-        self.lock().jobs.get(&seq).cloned()
+    /// Says what a claim of a job will answer, if it is here and does not rest.
+    pub(super) fn claimed(&self, choice: Choice, now: Timestamp) -> Option<Claimed> {
+        let Kept { job, request } = self.lock().jobs.get(&choice.seq)?.clone();
+        Some(Claimed {
+            job: transition::apply(&job, &Event::Claim, now.max(job.created_at)).ok()?,
+            reason: choice.reason,
+            request: Some(request),
+            // Only runs have events.
+            next_event: FIRST_EVENT.saturating_add(1),
+        })
     }
 
     /// Takes the request of a job out, if it is here.
@@ -74,7 +88,7 @@ impl Recent {
 }
 
 impl State {
-    fn put(&mut self, seq: i64, kept: Option<Likely>, room: usize) {
+    fn put(&mut self, seq: i64, kept: Option<Kept>, room: usize) {
         self.take(seq);
         let Some(kept) = kept else {
             return;
@@ -89,7 +103,7 @@ impl State {
     }
 
     fn take(&mut self, seq: i64) -> Option<StoredRequest> {
-        let Likely { request, .. } = self.jobs.remove(&seq)?;
+        let Kept { request, .. } = self.jobs.remove(&seq)?;
         self.size = self.size.saturating_sub(size(&request));
         Some(request)
     }

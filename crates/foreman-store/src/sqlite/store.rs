@@ -29,7 +29,13 @@ use crate::{
 
 const ORDERED: Load = Load {
     durability: Durability::Ordered,
+    urgent: true,
     bytes: 0,
+};
+
+const UNHURRIED: Load = Load {
+    urgent: false,
+    ..ORDERED
 };
 
 /// Jobs that are accepted by one command.
@@ -217,21 +223,25 @@ impl QueueStore for SqliteStore {
     }
 
     async fn claim(&self, request: ClaimRequest) -> Result<Option<Claimed>, StoreError> {
+        let load = match request.foreseen {
+            // Whoever foresaw it has begun with it already.
+            Some(_) => UNHURRIED,
+            None => ORDERED,
+        };
         let claim = self
             .writer
-            .call(ORDERED, move |tx| queries::claim(tx, &request));
+            .call(load, move |tx| queries::claim(tx, &request));
         self.taken(claim.await?).await
     }
 
-    fn foresee(&self, wish: &ClaimRequest) -> Option<Foreseen> {
+    fn foresee(&self, wish: &ClaimRequest, passed: &[i64]) -> Option<Foreseen> {
         let must_read = |_: &Arc<_>| Err(());
         let shared = self.writer.shared();
-        let heads = shared.with_depths(|depths| queries::known_heads(depths, wish, must_read));
+        let heads =
+            shared.with_depths(|depths| queries::known_heads(depths, (wish, passed), must_read));
         let choice = (wish.choose)(&heads.ok()??)?;
-        Some(Foreseen {
-            choice,
-            job: self.recent.get(choice.seq),
-        })
+        let claimed = self.recent.claimed(choice, wish.now);
+        Some(Foreseen { choice, claimed })
     }
 
     async fn claim_arrival(

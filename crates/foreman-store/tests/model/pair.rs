@@ -224,8 +224,8 @@ impl Pair {
         let seen = Arc::default();
         let mut request = self.wish(slot, resident, paused);
         // The model always knows; who would have to read says nothing.
-        let foreseen = self.model.foresee(&request);
-        if let Some(system) = self.system().foresee(&request) {
+        let foreseen = self.model.foresee(&request, &[]);
+        if let Some(system) = self.system().foresee(&request, &[]) {
             let model = foreseen.as_ref().map(|it| it.choice);
             assert_eq!(Some(system.choice), model);
             request.foreseen = model;

@@ -31,10 +31,10 @@ pub(in crate::sqlite) fn claim(
     if slot_is_taken(tx.conn, wish.slot)? {
         return Err(StoreError::Database(Box::new(SlotTaken(wish.slot))));
     }
-    if let Some(choice) = wish.foreseen
-        && let Some(found) = rows::found(tx.conn, choice.seq)?.filter(is_ready)
-    {
-        return take(tx, (wish, choice), found).map(Some);
+    if let Some(choice) = wish.foreseen {
+        let found = rows::found(tx.conn, choice.seq)?.filter(is_ready);
+        let taken = found.map(|found| take(tx, (wish, choice), found));
+        return taken.transpose();
     }
     line::look(tx)?;
     let Some(heads) = heads::heads(tx.conn, tx.depths(), wish)? else {

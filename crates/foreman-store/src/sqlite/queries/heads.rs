@@ -6,7 +6,7 @@ use foreman_job::{HeadJob, Priority, QueueHeads, RunnerKey, Timestamp};
 use rusqlite::Connection;
 
 use super::line;
-use crate::depth::{Depths, Group, Head, Spot, older};
+use crate::depth::{Depths, Group, Head, Sight, Spot, older};
 use crate::{ClaimRequest, StoreError};
 
 /// Finds the heads; none when no job may be claimed.
@@ -16,16 +16,23 @@ pub(super) fn heads(
     wish: &ClaimRequest,
 ) -> Result<Option<QueueHeads>, StoreError> {
     let now = Some(wish.now);
-    known_heads(depths, wish, |group| line::first(conn, group, now))
+    known_heads(depths, (wish, &[]), |group| line::first(conn, group, now))
 }
 
-/// The same, with another way to find the first job of a line that has not expired.
+/// The same, as if some jobs were not there, and with another way to find the first job of a line
+/// that has not expired.
 pub(in crate::sqlite) fn known_heads<E>(
     depths: &Depths,
-    wish: &ClaimRequest,
+    (wish, passed): (&ClaimRequest, &[i64]),
     find: impl Fn(&Arc<Group>) -> Result<Option<Spot>, E>,
 ) -> Result<Option<QueueHeads>, E> {
-    let look = Look { depths, wish, find };
+    let now = wish.now;
+    let look = Look {
+        depths,
+        wish,
+        sight: Sight { now, passed },
+        find,
+    };
     let Some(oldest) = look.oldest()? else {
         return Ok(None);
     };
@@ -58,6 +65,7 @@ pub(in crate::sqlite) fn known_heads<E>(
 struct Look<'a, F> {
     depths: &'a Depths,
     wish: &'a ClaimRequest,
+    sight: Sight<'a>,
     /// Looks for the first job of a line that has not expired, where the first of all has.
     find: F,
 }
@@ -83,7 +91,7 @@ impl<E, F: Fn(&Arc<Group>) -> Result<Option<Spot>, E>> Look<'_, F> {
         let mut oldest = None;
         for (key, runner) in self.depths.runners(class) {
             if is_wanted(key) {
-                let first = runner.first(self.wish.now, &mut |group| (self.find)(group))?;
+                let first = runner.first(self.sight, &mut |group| (self.find)(group))?;
                 oldest = older(oldest, first);
             }
         }
@@ -94,7 +102,7 @@ impl<E, F: Fn(&Arc<Group>) -> Result<Option<Spot>, E>> Look<'_, F> {
         let Some(runner) = self.depths.runner(class, runner) else {
             return Ok(None);
         };
-        let first = runner.first(self.wish.now, &mut |group| (self.find)(group))?;
+        let first = runner.first(self.sight, &mut |group| (self.find)(group))?;
         Ok(first.map(|first| self.job(first)))
     }
 
@@ -104,7 +112,7 @@ impl<E, F: Fn(&Arc<Group>) -> Result<Option<Spot>, E>> Look<'_, F> {
             return Ok(Vec::new());
         };
         self.least(runner.names(), |caller| {
-            runner.first_of(caller, self.wish.now, &mut |group| (self.find)(group))
+            runner.first_of(caller, self.sight, &mut |group| (self.find)(group))
         })
     }
 
@@ -117,7 +125,8 @@ impl<E, F: Fn(&Arc<Group>) -> Result<Option<Spot>, E>> Look<'_, F> {
             let mut oldest = None;
             for (key, runner) in self.depths.runners(class) {
                 if !self.wish.is_paused(key) {
-                    let first = runner.first_of(caller, now, &mut |group| (self.find)(group))?;
+                    let first =
+                        runner.first_of(caller, self.sight, &mut |group| (self.find)(group))?;
                     oldest = older(oldest, first);
                 }
             }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use foreman_job::{Job, JobState, Priority, RunnerKey, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 
-use crate::depth::{Group, Member, Move, Spot};
+use crate::depth::{First, Group, Member, Move, Spot};
 use crate::sqlite::rows;
 use crate::sqlite::writer::Tx;
 use crate::{NewJob, StoreError};
@@ -63,10 +63,10 @@ pub(super) fn forget_first(tx: &mut Tx<'_>, seq: i64) -> Result<bool, StoreError
 }
 
 fn leave(tx: &mut Tx<'_>, group: Arc<Group>, member: Member) -> Result<(), StoreError> {
-    let next = if tx.depths().wants_next(&group, member) {
-        first(tx.conn, &group, None)?
-    } else {
-        None
+    let next = match tx.depths().next(&group, member) {
+        First::At(spot) => Some(spot),
+        First::Nobody => None,
+        First::Unknown => first(tx.conn, &group, None)?,
     };
     tx.queue_moved(Move::Out(group, member, next));
     Ok(())

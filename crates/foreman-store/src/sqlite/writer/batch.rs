@@ -294,17 +294,14 @@ mod tests {
 
     use super::*;
     use crate::sqlite::writer::command::Refusal;
-    use crate::sqlite::writer::{Durability, Load};
+    use crate::sqlite::writer::{DURABLE, Load};
 
     /// Writes a row and counts a job, and then ends in a way.
     struct Row(i64, Ran);
 
     impl Command for Row {
         fn load(&self) -> Load {
-            Load {
-                durability: Durability::Durable,
-                bytes: 0,
-            }
+            DURABLE
         }
 
         fn run(&mut self, tx: &mut Tx<'_>) -> Ran {

@@ -22,12 +22,15 @@ pub(in crate::sqlite) enum Durability {
 #[derive(Debug, Clone, Copy)]
 pub(in crate::sqlite) struct Load {
     pub(in crate::sqlite) durability: Durability,
+    /// Whether its caller can do nothing before it is answered.
+    pub(in crate::sqlite) urgent: bool,
     pub(in crate::sqlite) bytes: u64,
 }
 
 /// Of a command that says nothing of its size, and whose caller is told what came of it.
 pub(in crate::sqlite) const DURABLE: Load = Load {
     durability: Durability::Durable,
+    urgent: false,
     bytes: 0,
 };
 

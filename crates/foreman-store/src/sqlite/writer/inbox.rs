@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use super::command::{Command, Commands, Durability};
+use super::command::{Command, Commands};
 use crate::StoreError;
 
 /// Commands of one group: a commit is shared by many, and none waits long for the others.
@@ -229,24 +229,24 @@ impl State {
     }
 }
 
-/// Who is answered at the commit waits for nothing else.
 fn is_urgent(command: &dyn Command) -> bool {
-    command.load().durability == Durability::Ordered
+    command.load().urgent
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::sqlite::writer::command::{Ran, Refusal};
-    use crate::sqlite::writer::{Load, Tx};
+    use crate::sqlite::writer::{DURABLE, Load, Tx};
 
-    struct Numbered(u64, Durability);
+    struct Numbered(u64, bool);
 
     impl Command for Numbered {
         fn load(&self) -> Load {
             Load {
-                durability: self.1,
+                urgent: self.1,
                 bytes: self.0,
+                ..DURABLE
             }
         }
 
@@ -259,8 +259,8 @@ mod tests {
         fn refuse(self: Box<Self>, _why: &Refusal) {}
     }
 
-    fn send(inbox: &Inbox, number: u64, durability: Durability) {
-        assert!(inbox.send(Box::new(Numbered(number, durability))).is_ok());
+    fn send(inbox: &Inbox, number: u64, urgent: bool) {
+        assert!(inbox.send(Box::new(Numbered(number, urgent))).is_ok());
     }
 
     /// Names what is to be written; none where there is nothing to be done now.
@@ -274,11 +274,11 @@ mod tests {
     #[test]
     fn one_writes_at_a_time_and_what_came_first_is_first() {
         let inbox = Inbox::default();
-        send(&inbox, 1, Durability::Durable);
-        send(&inbox, 2, Durability::Ordered);
+        send(&inbox, 1, false);
+        send(&inbox, 2, true);
         assert_eq!(group(inbox.try_take()), Some(vec![1, 2]));
 
-        send(&inbox, 3, Durability::Durable);
+        send(&inbox, 3, false);
         assert_eq!(group(inbox.try_take()), None);
 
         inbox.lay_down(false);
@@ -291,13 +291,13 @@ mod tests {
         inbox.lay_down(true);
         inbox.leave();
 
-        send(&inbox, 1, Durability::Durable);
+        send(&inbox, 1, false);
         assert_eq!(group(inbox.try_take()), None);
-        send(&inbox, 2, Durability::Ordered);
+        send(&inbox, 2, true);
         assert_eq!(group(inbox.try_take()), Some(vec![1, 2]));
 
         inbox.lay_down(true);
-        send(&inbox, 3, Durability::Durable);
+        send(&inbox, 3, false);
         assert_eq!(group(inbox.try_take()), None);
         inbox.come_back();
         assert_eq!(group(inbox.try_take()), Some(vec![3]));
@@ -309,7 +309,7 @@ mod tests {
         inbox.lay_down(false);
         inbox.leave();
 
-        send(&inbox, 1, Durability::Durable);
+        send(&inbox, 1, false);
 
         assert_eq!(group(inbox.try_take()), Some(vec![1]));
     }
@@ -319,11 +319,11 @@ mod tests {
         let inbox = Inbox::default();
         inbox.lay_down(true);
         inbox.leave();
-        send(&inbox, 1, Durability::Durable);
+        send(&inbox, 1, false);
 
         inbox.end();
 
-        let late = Box::new(Numbered(2, Durability::Durable));
+        let late = Box::new(Numbered(2, false));
         assert!(inbox.send(late).is_err());
         assert_eq!(group(inbox.take(Duration::MAX)), Some(vec![1]));
         inbox.lay_down(false);
@@ -344,7 +344,7 @@ mod tests {
 
         let written: usize = std::thread::scope(|scope| {
             let threads = [scope.spawn(work), scope.spawn(work)];
-            send(&inbox, 1, Durability::Durable);
+            send(&inbox, 1, false);
             inbox.end();
             threads.map(|it| it.join().unwrap()).into_iter().sum()
         });
@@ -355,7 +355,7 @@ mod tests {
     #[test]
     fn a_close_comes_after_everything_else() {
         let inbox = Inbox::default();
-        send(&inbox, 1, Durability::Durable);
+        send(&inbox, 1, false);
         let (reply, _answer) = oneshot::channel();
 
         inbox.close(reply);
@@ -369,10 +369,10 @@ mod tests {
     fn a_group_has_a_bound() {
         let inbox = Inbox::default();
         for _ in 0..=GROUP {
-            send(&inbox, 0, Durability::Durable);
+            send(&inbox, 0, false);
         }
-        send(&inbox, GROUP_BYTES, Durability::Durable);
-        send(&inbox, 1, Durability::Durable);
+        send(&inbox, GROUP_BYTES, false);
+        send(&inbox, 1, false);
 
         let mut sizes = Vec::new();
         while let Some(group) = group(inbox.try_take()) {

@@ -227,7 +227,7 @@ fn refuse(commands: Commands) {
 mod tests {
     use super::*;
     use crate::sqlite::writer::command::Ran;
-    use crate::sqlite::writer::{Durability, Load, Tx};
+    use crate::sqlite::writer::{DURABLE, Load, Tx};
 
     #[tokio::test]
     async fn a_reader_waits_for_what_was_begun_before_and_for_no_more() {
@@ -300,10 +300,7 @@ mod tests {
 
     impl Command for Waiting {
         fn load(&self) -> Load {
-            Load {
-                durability: Durability::Durable,
-                bytes: 0,
-            }
+            DURABLE
         }
 
         fn run(&mut self, _tx: &mut Tx<'_>) -> Ran {
