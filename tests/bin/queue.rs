@@ -108,7 +108,8 @@ async fn run(store: &SqliteStore, outcome: Outcome) -> Result<(), StoreError> {
         Outcome::Retry { .. } | Outcome::Cancelled | Outcome::Released => "queued",
     };
     let settlement = Settlement {
-        seq,
+        id,
+        seq: Some(seq),
         epoch,
         now: at(5),
         outcome,

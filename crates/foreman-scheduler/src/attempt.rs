@@ -15,6 +15,7 @@ use foreman_ollama::{
 use foreman_store::{AnswerHead, Claimed, StoredRequest};
 use http::{HeaderMap, Method, StatusCode, header};
 use std::time::Duration;
+use tokio::sync::SetOnce;
 use tokio_util::sync::CancellationToken;
 
 use crate::classify;
@@ -84,7 +85,7 @@ pub(crate) struct Dispatch<'a> {
     pub(crate) head: Option<&'a RequestHead>,
     pub(crate) live: &'a LiveJob,
     /// Set once the job is claimed: before, nothing is shown.
-    pub(crate) is_claimed: &'a CancellationToken,
+    pub(crate) told: &'a SetOnce<Claimed>,
     /// Set at the first byte of an answer.
     pub(crate) started: &'a CancellationToken,
 }
@@ -130,7 +131,7 @@ impl Dispatch<'_> {
             body,
         } = response.map_err(|error| classify::exchange(&error))?;
         if !status.is_success() {
-            self.is_claimed.cancelled().await;
+            self.told.wait().await;
             return self.refusal(status, &headers, body).await;
         }
         let framing = match self.claimed.job.endpoint {
@@ -145,7 +146,7 @@ impl Dispatch<'_> {
         };
         match framing {
             framing @ (Framing::Ndjson | Framing::Sse) => {
-                self.is_claimed.cancelled().await;
+                self.told.wait().await;
                 self.stream((status, &headers), framing, body).await
             }
             Framing::Opaque => self.whole((status, &headers), body).await,
@@ -274,10 +275,11 @@ impl Dispatch<'_> {
     }
 
     fn publish(&self, head: &AnswerHead, frame: Bytes) -> Result<(), JobFailure> {
+        let Claimed { job, .. } = self.told.get().unwrap_or(self.claimed);
         let opening = || Opening {
             head: head.clone(),
-            attempt: self.claimed.job.progress.attempt,
-            queued: self.claimed.job.queued(),
+            attempt: job.progress.attempt,
+            queued: job.queued(),
             failure: None,
         };
         let size = self.live.spool.push(opening, frame);

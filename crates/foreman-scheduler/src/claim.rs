@@ -4,22 +4,16 @@
 //! for as long as it would be made the same way, and a job that arrives is claimed in the step that
 //! accepts it.
 
-use std::future::{pending, poll_fn};
-use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::Poll;
 
 use foreman_job::RunnerKey;
 use foreman_ollama::InventorySnapshot;
-use foreman_store::{ClaimRequest, Claimed, Foreseen, SlotTaken, StoreError, StoreHealth};
-use futures_util::FutureExt;
-use futures_util::future::{BoxFuture, MaybeDone, maybe_done};
-use tokio::sync::oneshot;
-use tokio_util::sync::CancellationToken;
+use foreman_store::{ClaimRequest, Claimed, Foreseen, StoreError, StoreHealth};
 use tracing::warn;
 
 use crate::attempt::{head_of, target_request};
-use crate::early::{Early, Guess, Likely};
+use crate::claiming::{Claiming, is_not_now, is_slot_taken};
+use crate::early::{Early, Guess};
 use crate::live::LiveJob;
 use crate::order::Situation;
 use crate::worker::{POLL, Worker};
@@ -50,45 +44,45 @@ impl Worker {
 
     /// Claims what the policy chooses among the jobs that wait, or begins with what it will claim.
     pub(crate) async fn claim(&mut self) -> Result<Option<Next>, StoreError> {
-        if self.shared.store.counts().queued == 0 || self.shared.pauses.is_all() {
-            return Ok(None);
-        }
-        let snapshot = self.inventory.snapshot();
-        let runners = self.residency.runners(self.client.as_ref(), &snapshot);
-        let resident = runners.await.to_vec();
-        let wish = self.wish(resident, &snapshot);
-        let foreseen = if std::mem::take(&mut self.doubts) {
-            None
-        } else {
-            self.shared.store.foresee(&wish, &self.ahead)
-        };
-        if let Some(Foreseen { choice, claimed }) = foreseen {
+        while self.shared.store.counts().queued > 0 && !self.shared.pauses.is_all() {
+            let snapshot = self.inventory.snapshot();
+            let runners = self.residency.runners(self.client.as_ref(), &snapshot);
+            let resident = runners.await.to_vec();
+            let wish = self.wish(resident, &snapshot);
+            let foreseen = if std::mem::take(&mut self.doubts) {
+                None
+            } else {
+                self.shared.store.foresee(&wish, &self.ahead)
+            };
+            let Some(Foreseen { choice, claimed }) = foreseen else {
+                let claimed = self.shared.store.claim(wish).await?;
+                return Ok(claimed.map(|claimed| self.next(claimed, None)));
+            };
             let foreseen = Some(choice);
-            return self
-                .claim_foreseen(ClaimRequest { foreseen, ..wish }, claimed)
-                .await;
+            let wish = ClaimRequest { foreseen, ..wish };
+            if let Some(next) = self.claim_foreseen(wish, claimed).await? {
+                return Ok(Some(next));
+            }
+            self.doubts = true;
         }
-        let claimed = self.shared.store.claim(wish).await?;
-        Ok(claimed.map(|claimed| self.next(claimed, None)))
+        Ok(None)
     }
 
-    /// Claims what was foreseen, and begins with it at once where it may.
+    /// Claims what was foreseen, and begins with it at once where it may; none where it is gone.
     async fn claim_foreseen(
-        &mut self,
+        &self,
         wish: ClaimRequest,
-        claimed: Option<Claimed>,
+        foreseen: Option<Claimed>,
     ) -> Result<Option<Next>, StoreError> {
-        let shared = Arc::clone(&self.shared);
-        let mut claiming = Claiming::begin(async move { shared.store.claim(wish).await }).await;
-        let early = claimed.and_then(|claimed| Some((self.early_of(&claimed)?, claimed)));
-        let Some((mut early, claimed)) = early else {
+        let mut claiming = Claiming::begin(&self.shared, wish).await;
+        let early = foreseen.and_then(|foreseen| Some((self.early(&foreseen)?, foreseen)));
+        let Some((mut early, foreseen)) = early else {
             let claimed = claiming.answer().await?;
-            self.doubts = claimed.is_none();
             return Ok(claimed.map(|claimed| self.next(claimed, None)));
         };
-        if let Some(live) = self.shared.live.for_early_run(claimed.job.id) {
+        if let Some(live) = self.shared.live.for_early_run(foreseen.job.id) {
             return Ok(Some(Next {
-                claimed,
+                claimed: foreseen,
                 live,
                 early: Some(early),
                 claiming: Some(claiming),
@@ -97,10 +91,9 @@ impl Worker {
         tokio::select! {
             biased;
             () = claiming.answered() => {}
-            () = early.given_up() => {}
+            () = early.head_is_there() => {}
         }
         let claimed = claiming.answer().await?;
-        self.doubts = claimed.is_none();
         Ok(claimed.map(|claimed| self.next(claimed, Some(early))))
     }
 
@@ -133,17 +126,22 @@ impl Worker {
         let wish = self.wish(resident.to_vec(), &self.inventory.snapshot());
         let shared = Arc::clone(&self.shared);
         let mut guess = shared.guesses.wait();
-        let mut early: Option<Early> = None;
-        let (enough, until) = oneshot::channel();
-        let mut claiming = pin!(shared.store.claim_arrival(wish, until));
+        let mut claiming = Claiming::begin_to_wait(&shared, wish, fresh_until).await;
         let woken = loop {
             tokio::select! {
                 biased;
-                claim = &mut claiming => return Ok(self.arrival(claim, early, Arrival::Unwaited)),
+                () = claiming.answered() => return self.arrival(claiming, Arrival::Unwaited).await,
                 Ok(Guess { job, dropped }) = &mut guess, if !guess.is_terminated() => {
-                    early = self.early(job, Some(dropped));
+                    if let Some((early, live)) = self.early_guess(&job) {
+                        claiming.expect(dropped);
+                        return Ok(Arrival::Claimed(Box::new(Next {
+                            claimed: job,
+                            live,
+                            early: Some(early),
+                            claiming: Some(claiming),
+                        })));
+                    }
                 }
-                () = given_up(early.as_mut()) => early = None,
                 // An end alone changes nothing for who waits.
                 ended = self.one_ended(), if !self.ending.is_empty() => if ended.is_err() {
                     break ended;
@@ -152,55 +150,45 @@ impl Worker {
             }
         };
         // What is claimed at this moment must not be lost.
-        drop(enough);
-        let claim = claiming.await;
+        claiming.enough();
+        let arrival = self.arrival(claiming, Arrival::Woken).await;
         woken?;
-        Ok(self.arrival(claim, early, Arrival::Woken))
+        arrival
     }
 
-    fn early_of(&self, claimed: &Claimed) -> Option<Early> {
-        let Claimed { job, request, .. } = claimed;
-        let job = Likely {
-            id: job.id,
-            endpoint: job.endpoint,
-            runner: job.runner.clone(),
-            request: request.clone()?,
-        };
-        self.early(job, None)
+    async fn arrival(&self, claiming: Claiming, none: Arrival) -> Result<Arrival, StoreError> {
+        Ok(match claiming.answer().await {
+            Ok(Some(claimed)) => Arrival::Claimed(Box::new(self.next(claimed, None))),
+            Ok(None) => none,
+            Err(error) => Arrival::NotClaimed(error),
+        })
+    }
+
+    fn early_guess(&self, claimed: &Claimed) -> Option<(Early, Arc<LiveJob>)> {
+        let early = self.early(claimed)?;
+        Some((early, self.shared.live.for_early_run(claimed.job.id)?))
     }
 
     /// Begins with a job that is about to be claimed, where its model is the one in use and new jobs
     /// are taken.
-    fn early(&self, job: Likely, dropped: Option<CancellationToken>) -> Option<Early> {
-        let Likely {
-            id,
-            endpoint,
-            runner,
-            request,
-        } = job;
-        let is_in_use = self.residency.current() == Some(&runner)
-            && self.residency.has(&runner)
-            && !self.shared.pauses.covers(&runner);
+    fn early(&self, claimed: &Claimed) -> Option<Early> {
+        let Claimed { job, request, .. } = claimed;
+        let (runner, request) = (&job.runner, request.as_ref()?);
+        let is_in_use = self.residency.current() == Some(runner)
+            && self.residency.has(runner)
+            && !self.shared.pauses.covers(runner);
         let is_taken = *self.shared.store.health().borrow() == StoreHealth::Ok;
         if !is_in_use || !is_taken {
             return None;
         }
-        let head = head_of(endpoint, &request);
-        let pin = (head.as_ref(), self.keep_alive_of(&runner));
-        let request = target_request(endpoint, &request, pin, self.deadlines());
+        let head = head_of(job.endpoint, request);
+        let pin = (head.as_ref(), self.keep_alive_of(runner));
+        let request = target_request(job.endpoint, request, pin, self.deadlines());
         Some(Early::begin(
-            (id, dropped),
+            job.id,
             Arc::clone(&self.client),
             (head, request),
         ))
-    }
-
-    fn arrival(&self, claim: Claim, early: Option<Early>, none: Arrival) -> Arrival {
-        match claim {
-            Ok(Some(claimed)) => Arrival::Claimed(Box::new(self.next(claimed, early))),
-            Ok(None) => none,
-            Err(error) => Arrival::NotClaimed(error),
-        }
     }
 
     /// Does what is left to do when the queue is empty, and waits for a job.
@@ -225,40 +213,6 @@ pub(crate) struct Next {
     pub(crate) claiming: Option<Claiming>,
 }
 
-/// A claim on its way to the store.
-pub(crate) struct Claiming(MaybeDone<BoxFuture<'static, Claim>>);
-
-/// How the store answers a claim.
-type Claim = Result<Option<Claimed>, StoreError>;
-
-impl Claiming {
-    /// Sends it, before anything that is sent later.
-    async fn begin(claim: impl Future<Output = Claim> + Send + 'static) -> Self {
-        let mut claiming = maybe_done(claim.boxed());
-        poll_fn(|context| {
-            let _is_answered = claiming.poll_unpin(context);
-            Poll::Ready(())
-        })
-        .await;
-        Self(claiming)
-    }
-
-    /// Waits for the answer.
-    ///
-    /// # Cancel safety
-    ///
-    /// The answer is kept.
-    pub(crate) async fn answered(&mut self) {
-        Pin::new(&mut self.0).await;
-    }
-
-    /// Returns the answer: what was foreseen, or nothing at all.
-    pub(crate) async fn answer(mut self) -> Claim {
-        self.answered().await;
-        Pin::new(&mut self.0).take_output().unwrap_or(Ok(None))
-    }
-}
-
 /// How a wait for a job ended.
 enum Arrival {
     /// With a job.
@@ -269,25 +223,4 @@ enum Arrival {
     Unwaited,
     /// With an error of the claim.
     NotClaimed(StoreError),
-}
-
-/// Tells whether a claim that failed so can be made again.
-pub(crate) fn may_be_claimed_later(error: &StoreError) -> bool {
-    is_slot_taken(error) || is_not_now(error)
-}
-
-fn is_slot_taken(error: &StoreError) -> bool {
-    matches!(error, StoreError::Database(cause) if cause.is::<SlotTaken>())
-}
-
-const fn is_not_now(error: &StoreError) -> bool {
-    matches!(error, StoreError::Busy | StoreError::Full(_))
-}
-
-/// Works on an exchange that has begun, until its job is known not to be accepted.
-async fn given_up(early: Option<&mut Early>) {
-    match early {
-        Some(early) => early.given_up().await,
-        None => pending().await,
-    }
 }

@@ -8,17 +8,15 @@
 //! is dropped, which stops the target's work.
 
 use std::any::Any;
-use std::convert::Infallible;
 use std::fmt;
-use std::future::pending;
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use foreman_job::{Endpoint, JobId, RunnerKey};
+use foreman_job::{JobId, PickReason};
 use foreman_ollama::{OllamaClient, RequestHead, TargetError, TargetRequest, TargetResponse};
-use foreman_store::{NewJob, StoredRequest};
+use foreman_store::{Claimed, NewJob};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, MaybeDone, maybe_done};
 use tokio::sync::oneshot;
@@ -28,19 +26,11 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 /// What the client says, or how it panicked.
 type Begun = Result<Result<TargetResponse, TargetError>, Box<dyn Any + Send>>;
 
-/// A job that will probably be claimed, for the first time.
-#[derive(Debug)]
-pub(crate) struct Likely {
-    pub(crate) id: JobId,
-    pub(crate) endpoint: Endpoint,
-    pub(crate) runner: RunnerKey,
-    pub(crate) request: StoredRequest,
-}
-
 /// A job that is about to be accepted, and is then claimed if nothing else comes.
 #[derive(Debug)]
 pub(crate) struct Guess {
-    pub(crate) job: Likely,
+    /// What its claim will say; its place is not known yet.
+    pub(crate) job: Claimed,
     /// Set when it is not accepted.
     pub(crate) dropped: CancellationToken,
 }
@@ -67,8 +57,6 @@ pub(crate) struct Early {
     /// What scheduling needs of its request; none when it cannot be read.
     head: Option<RequestHead>,
     exchange: MaybeDone<BoxFuture<'static, Begun>>,
-    /// Set when it is known before the claim that there will be none.
-    dropped: Option<CancellationToken>,
 }
 
 impl Guesses {
@@ -94,13 +82,9 @@ impl Guesses {
     fn name(&self, job: &NewJob) -> Option<DropGuard> {
         let worker = self.wanted().take()?;
         let dropped = CancellationToken::new();
+        let (reason, now) = (PickReason::Oldest, job.created_at);
         let guess = Guess {
-            job: Likely {
-                id: job.id,
-                endpoint: job.endpoint,
-                runner: job.runner.clone(),
-                request: job.request.clone(),
-            },
+            job: Claimed::first(&job.to_job(0), job.request.clone(), reason, now)?,
             dropped: dropped.clone(),
         };
         worker.send(guess).ok()?;
@@ -135,7 +119,7 @@ impl Drop for Entering<'_> {
 impl Early {
     /// Begins to send a job to the target.
     pub(crate) fn begin(
-        (id, dropped): (JobId, Option<CancellationToken>),
+        id: JobId,
         client: Arc<dyn OllamaClient>,
         (head, request): (Option<RequestHead>, TargetRequest),
     ) -> Self {
@@ -146,27 +130,16 @@ impl Early {
             began: Instant::now(),
             head,
             exchange: maybe_done(exchange),
-            dropped,
         }
     }
 
-    /// Works on the exchange until it is known that its job is not accepted.
+    /// Works on the exchange until the head of the answer is there.
     ///
     /// # Cancel safety
     ///
     /// What was done of the exchange is kept.
-    pub(crate) async fn given_up(&mut self) {
-        let answered = async {
-            Pin::new(&mut self.exchange).await;
-            pending::<Infallible>().await
-        };
-        let Some(dropped) = &self.dropped else {
-            match answered.await {}
-        };
-        tokio::select! {
-            () = dropped.cancelled() => {}
-            never = answered => match never {},
-        }
+    pub(crate) async fn head_is_there(&mut self) {
+        Pin::new(&mut self.exchange).await;
     }
 
     /// Tells whether the exchange is that of a job.

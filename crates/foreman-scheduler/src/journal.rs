@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use foreman_job::JobState;
 use foreman_store::{Claimed, LogEvent, RunLog, StoreError};
+use tokio::sync::SetOnce;
 use tracing::warn;
 
 use crate::live::LiveJob;
@@ -51,7 +52,8 @@ impl LiveJob {
 impl Worker {
     /// Appends to the log what a run does, as it does it, once somebody wants to know or there is
     /// much of it.
-    pub(crate) async fn keep_log(&self, claimed: &Claimed, live: &LiveJob) -> ! {
+    pub(crate) async fn keep_log(&self, told: &SetOnce<Claimed>, live: &LiveJob) -> ! {
+        let claimed = told.wait().await;
         let mut kept = 0;
         let mut kept_bytes = 0;
         loop {

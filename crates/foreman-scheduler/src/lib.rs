@@ -47,6 +47,7 @@
 mod attempt;
 mod breaker;
 mod claim;
+mod claiming;
 mod classify;
 mod config;
 mod early;

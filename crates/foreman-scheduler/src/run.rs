@@ -8,6 +8,7 @@ use foreman_job::{FailureKind, JobFailure, JobState, RunnerKey};
 use foreman_ollama::{KeepAlive, RequestHead};
 use foreman_store::Claimed;
 use futures_util::FutureExt;
+use tokio::sync::SetOnce;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
@@ -28,7 +29,7 @@ impl Worker {
             live,
             head,
             swap,
-            is_claimed,
+            told,
         } = run;
         let started = CancellationToken::new();
         let dispatch = Dispatch {
@@ -39,13 +40,13 @@ impl Worker {
             claimed,
             head,
             live,
-            is_claimed,
+            told,
             started: &started,
         };
         let run = AssertUnwindSafe(dispatch.run(early)).catch_unwind();
         let watched = tokio::time::timeout(self.config.max_run, run);
-        let noting = self.note_start(claimed, live, &started);
-        let logging = self.keep_log(claimed, live);
+        let noting = self.note_start(told, live, &started);
+        let logging = self.keep_log(told, live);
         tokio::select! {
             biased; // An answer that is there counts before a wish to stop it.
             end = watched => match end {
@@ -74,11 +75,12 @@ impl Worker {
     /// Notes the first byte in the store, beside the stream and not in its way.
     async fn note_start(
         &self,
-        claimed: &Claimed,
+        told: &SetOnce<Claimed>,
         live: &LiveJob,
         started: &CancellationToken,
     ) -> Infallible {
         started.cancelled().await;
+        let claimed = told.wait().await;
         let mut job = claimed.job.clone();
         let epoch = job.progress.epoch;
         let now = self.shared.clock.now();
@@ -147,8 +149,8 @@ pub(crate) struct Run<'a> {
     /// What scheduling needs of the request; none when it cannot be read any more.
     pub(crate) head: Option<&'a RequestHead>,
     pub(crate) swap: Swap,
-    /// Set once it is claimed for good.
-    pub(crate) is_claimed: &'a CancellationToken,
+    /// What the store says of its claim, once it has.
+    pub(crate) told: &'a SetOnce<Claimed>,
 }
 
 /// Whether the target must load a model for a job.

@@ -11,7 +11,7 @@ use futures_util::future::{Either, select};
 use tracing::{error, warn};
 
 use crate::attempt::{Attempt, Closing};
-use crate::claim::{Claiming, may_be_claimed_later};
+use crate::claiming::{Claiming, may_be_claimed_later};
 use crate::handle::Shared;
 use crate::live::LiveJob;
 use crate::metrics::Metrics;
@@ -165,7 +165,7 @@ impl Settling {
     ) -> Result<Option<Job>, StoreError> {
         let log = self.log.take();
         let settled = match claiming {
-            None => self.make_durable(log).await.map(Some),
+            None => self.make_durable(self.settlement(log)).await.map(Some),
             Some(claiming) => self.make_durable_behind(claiming, log, metrics).await,
         };
         let job = match settled {
@@ -202,15 +202,25 @@ impl Settling {
         log: Option<RunLog>,
         metrics: &Metrics,
     ) -> Result<Option<Job>, StoreError> {
-        let (claim, settling) = (pin!(claiming.answer()), pin!(self.make_durable(log)));
-        let (claim, settling) = match select(claim, settling).await {
+        let id = self.claimed.job.id;
+        let mut settlement = self.settlement(log);
+        let claim = pin!(claiming.answer_of(id, &self.shared));
+        let settling = pin!(self.make_durable(settlement.clone()));
+        let (claim, settled) = match select(claim, settling).await {
             Either::Left((claim, settling)) => (claim, Either::Left(settling)),
             Either::Right((settled, claim)) => (claim.await, Either::Right(ready(settled))),
         };
         match claim {
             Ok(Some(Claimed { job, reason, .. })) => {
                 transition::claimed(&self.shared, &job, reason, metrics);
-                settling.await.map(Some)
+                match settled.await {
+                    // It came before the job was there.
+                    Err(StoreError::NotFound | StoreError::Lost(_)) => {
+                        settlement.seq = Some(job.seq);
+                        self.make_durable(settlement).await.map(Some)
+                    }
+                    settled => settled.map(Some),
+                }
             }
             Ok(None) => Ok(None),
             Err(error) if may_be_claimed_later(&error) => Ok(None),
@@ -218,17 +228,23 @@ impl Settling {
         }
     }
 
-    /// Commits the outcome; a busy database is waited for, on a full disk the answer's body is
-    /// given up before the outcome is.
-    async fn make_durable(&self, log: Option<RunLog>) -> Result<Job, StoreError> {
+    fn settlement(&self, log: Option<RunLog>) -> Settlement {
         let job = &self.claimed.job;
-        let mut settlement = Settlement {
-            seq: job.seq,
+        Settlement {
+            id: job.id,
+            // A job that was begun while it was accepted has none yet.
+            seq: (job.seq > 0).then_some(job.seq),
             epoch: job.progress.epoch,
             now: self.shared.clock.now(),
             outcome: self.verdict.outcome.clone(),
             log,
-        };
+        }
+    }
+
+    /// Commits the outcome; a busy database is waited for, on a full disk the answer's body is
+    /// given up before the outcome is.
+    async fn make_durable(&self, mut settlement: Settlement) -> Result<Job, StoreError> {
+        let job = &self.claimed.job;
         loop {
             match self.shared.store.settle(settlement.clone()).await {
                 Err(StoreError::Busy) => {

@@ -12,7 +12,7 @@ use std::time::Duration;
 use foreman_job::{FailureKind, Job, JobFailure};
 use foreman_ollama::{Deadlines, ErrorKind, Inventory, OllamaClient, TargetError};
 use foreman_store::{Claimed, StoreError};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, SetOnce};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -21,7 +21,8 @@ use tracing::{Instrument, debug, info, info_span, warn};
 use crate::SchedulerConfig;
 use crate::attempt::{Attempt, head_of};
 use crate::breaker::Breaker;
-use crate::claim::{Claiming, Next};
+use crate::claim::Next;
+use crate::claiming::Claiming;
 use crate::early::Early;
 use crate::handle::Shared;
 use crate::keep_alive::KeepAlivePolicy;
@@ -120,10 +121,9 @@ impl Worker {
             claiming,
         } = next;
         let job = &claimed.job;
-        let is_claimed = CancellationToken::new();
+        let told = SetOnce::new_with(claiming.is_none().then(|| claimed.clone()));
         if claiming.is_none() {
             self.begins(&claimed);
-            is_claimed.cancel();
         }
         let head = match &mut early {
             Some(early) => early.take_head(),
@@ -146,7 +146,7 @@ impl Worker {
             live: &live,
             head: head.as_ref(),
             swap,
-            is_claimed: &is_claimed,
+            told: &told,
         };
         let began = early.as_ref().map_or_else(Instant::now, Early::began);
         let (attempt, claiming) = match self.run_ahead(run, early, claiming).await {
@@ -162,6 +162,7 @@ impl Worker {
         if claiming.is_some() {
             self.ahead.push(job.seq);
         }
+        let claimed = told.into_inner().unwrap_or(claimed);
         let settling = self.settling(claimed, live, attempt);
         self.ends(settling, claiming, took).await?;
         if let Some(suspicion) = suspicion {
@@ -202,12 +203,15 @@ impl Worker {
             }
             ended => ended,
         };
-        match claiming.answer().await {
-            Ok(Some(claimed)) => self.begins(&claimed),
+        match claiming.answer_of(job.id, &self.shared).await {
+            Ok(Some(claimed)) => {
+                self.begins(&claimed);
+                // Nobody else tells.
+                let _told = run.told.set(claimed);
+            }
             Ok(None) => return Err(Unclaimed(None)),
             Err(error) => return Err(Unclaimed(Some(error))),
         }
-        run.is_claimed.cancel();
         match ended {
             Some(ended) => Ok((ended, None)),
             None => Ok((attempt.await, None)),

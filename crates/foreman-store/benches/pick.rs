@@ -89,9 +89,10 @@ fn drain() -> Choose {
     })
 }
 
-fn settlement(seq: i64, epoch: foreman_job::lifecycle::Epoch, outcome: Outcome) -> Settlement {
+fn settlement(job: &Job, epoch: foreman_job::lifecycle::Epoch, outcome: Outcome) -> Settlement {
     Settlement {
-        seq,
+        id: job.id,
+        seq: Some(job.seq),
         epoch,
         now: NOW,
         log: Some(RunLog {
@@ -211,7 +212,7 @@ async fn submit(store: &SqliteStore) {
 async fn round(store: &SqliteStore, outcome: Outcome) {
     let claimed = store.claim(wish(drain())).await.expect("claims");
     let job = claimed.expect("is ready").job;
-    let end = settlement(job.seq, job.progress.epoch, outcome);
+    let end = settlement(&job, job.progress.epoch, outcome);
     store.settle(end).await.expect("settles");
 }
 

@@ -77,7 +77,8 @@
 //!     .ok_or("no job is ready")?;
 //! let job = store
 //!     .settle(Settlement {
-//!         seq: claimed.job.seq,
+//!         id,
+//!         seq: Some(claimed.job.seq),
 //!         epoch: claimed.job.progress.epoch,
 //!         now,
 //!         outcome: Outcome::Released,

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use foreman_job::{Endpoint, JobId, Priority, RunnerKey, Timestamp};
+use foreman_ollama::{FakeReply, RecordedRequest};
 use foreman_scheduler::{SeededRandom, SubmitError, Ticket};
 use foreman_store::{NewJob, QueueStore, StoredRequest};
 use serde_json::json;
@@ -19,6 +20,16 @@ async fn waiting() -> Rig {
     rig.fake.on("/api/chat", echo);
     text(rig.submit(chat("a", "first")).await).await;
     settle_down().await;
+    rig
+}
+
+/// The ways in which the target answers: bit by bit, and in one piece.
+const WAYS: [fn(&RecordedRequest) -> FakeReply; 2] = [echo, whole];
+
+/// The same, with a target that answers in some way.
+async fn waiting_for(way: fn(&RecordedRequest) -> FakeReply) -> Rig {
+    let rig = waiting().await;
+    rig.fake.on("/api/chat", way);
     rig
 }
 
@@ -56,20 +67,46 @@ async fn until_sent(rig: &Rig, chats: usize) {
 
 #[tokio::test(start_paused = true)]
 async fn a_lone_job_is_at_the_target_before_it_is_accepted_and_is_sent_once() {
-    let rig = waiting().await;
-    rig.store.entries.forget_permits(usize::MAX);
-    let mut answer = Box::pin(async { text(rig.submit(chat("a", "second")).await).await });
+    for way in WAYS {
+        let rig = waiting_for(way).await;
+        rig.store.entries.forget_permits(usize::MAX);
+        let mut answer = Box::pin(async { text(rig.submit(chat("a", "second")).await).await });
 
+        tokio::select! {
+            _ = &mut answer => panic!("answered before it was accepted"),
+            () = until_sent(&rig, 2) => {}
+        }
+        settle_down().await;
+        assert_eq!(rig.store.counts().queued, 0);
+        assert_eq!(rig.handle.status().running, None);
+
+        rig.store.entries.add_permits(1);
+        assert!(answer.await.contains("second"));
+        assert_eq!(rig.prompts(), ["first", "second"]);
+        assert_eq!(rig.store.counts().done, 2);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_was_answered_and_is_refused_then_was_never_there() {
+    let rig = waiting_for(whole).await;
+    rig.store.entries.forget_permits(usize::MAX);
+    let mut refused = Box::pin(rig.try_submit(chat("a", "refused")));
     tokio::select! {
-        _ = &mut answer => panic!("answered before it was accepted"),
+        _ = &mut refused => panic!("judged before it was looked at"),
         () = until_sent(&rig, 2) => {}
     }
-    assert_eq!(rig.store.counts().queued, 0);
-    assert_eq!(rig.handle.status().running, None);
+    settle_down().await;
 
-    rig.store.entries.add_permits(1);
-    assert!(answer.await.contains("second"));
-    assert_eq!(rig.prompts(), ["first", "second"]);
+    rig.store.closed.store(true, Ordering::SeqCst);
+    rig.store.entries.add_permits(2);
+    assert!(matches!(refused.await, Err(SubmitError::Store { .. })));
+
+    rig.store.closed.store(false, Ordering::SeqCst);
+    let next = text(rig.submit(chat("a", "next")).await).await;
+    assert!(next.contains("next"));
+    assert_eq!(rig.prompts(), ["first", "refused", "next"]);
+    assert_eq!(rig.store.counts().done, 2);
 }
 
 #[tokio::test(start_paused = true)]
@@ -104,23 +141,27 @@ async fn a_job_that_is_refused_is_taken_back_from_the_target() {
 
 #[tokio::test(start_paused = true)]
 async fn no_job_gets_the_answer_of_another_one_that_was_begun() {
-    let rig = waiting().await;
-    rig.store.entries.forget_permits(usize::MAX);
-    let mut slow = Box::pin(async { text(rig.submit(chat("a", "slow")).await).await });
-    tokio::select! {
-        _ = &mut slow => panic!("answered before it was accepted"),
-        () = until_sent(&rig, 2) => {}
+    for way in WAYS {
+        let rig = waiting_for(way).await;
+        rig.store.entries.forget_permits(usize::MAX);
+        let mut slow = Box::pin(async { text(rig.submit(chat("a", "slow")).await).await });
+        tokio::select! {
+            _ = &mut slow => panic!("answered before it was accepted"),
+            () = until_sent(&rig, 2) => {}
+        }
+        settle_down().await;
+
+        let other = stored("a", "other");
+        let id = other.id;
+        rig.store.accept_at_once(other).await.unwrap();
+        rig.until_done(2).await;
+        rig.store.entries.add_permits(1);
+
+        assert!(slow.await.contains("slow"));
+        assert_eq!(rig.prompts(), ["first", "slow", "other", "slow"]);
+        let answer = rig.store.answer(id).await.unwrap().unwrap();
+        assert!(String::from_utf8_lossy(&answer.chunks.concat()).contains("other"));
     }
-
-    rig.store
-        .accept_at_once(stored("a", "other"))
-        .await
-        .unwrap();
-    rig.until_done(2).await;
-    rig.store.entries.add_permits(1);
-
-    assert!(slow.await.contains("slow"));
-    assert_eq!(rig.prompts(), ["first", "slow", "other", "slow"]);
 }
 
 #[tokio::test(start_paused = true)]

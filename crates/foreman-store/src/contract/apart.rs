@@ -90,7 +90,7 @@ async fn append(store: &dyn QueueStore, job: &Job, first: u64, chunks: &str) {
 async fn end(store: &dyn QueueStore, job: &Job, chunks: Option<&str>) {
     let settlement = Settlement {
         log: chunks.map(|chunks| letters(2, chunks)),
-        ..settlement(job.seq, job.progress.epoch, 9, done())
+        ..settlement(job, job.progress.epoch, 9, done())
     };
     store.settle(settlement).await.expect("settles");
 }

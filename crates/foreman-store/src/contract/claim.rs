@@ -90,7 +90,8 @@ pub async fn who_was_foreseen_is_passed_over_next_time(subject: &impl Subject) {
         let Some(said) = claimed else { return };
         passed.push(choice.seq);
         let settlement = Settlement {
-            seq: said.job.seq,
+            id: said.job.id,
+            seq: None,
             epoch: said.job.progress.epoch,
             now: at(4),
             outcome: done(),

@@ -85,7 +85,7 @@ pub async fn an_epoch_from_before_a_crash_is_lost(subject: &impl Subject) {
     store.recover(at(4), NEVER).await.expect("recovers");
     let again = claim_any(&*store, 5).await.expect("is ready").job;
     let settled = store
-        .settle(settlement(job.seq, job.progress.epoch, 6, done()))
+        .settle(settlement(&job, job.progress.epoch, 6, done()))
         .await;
 
     assert!(again.progress.epoch > job.progress.epoch);

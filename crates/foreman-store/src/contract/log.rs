@@ -269,7 +269,7 @@ pub async fn a_run_can_end_without_a_log(subject: &impl Subject) {
     append(&*store, &job, 2, &["loading", "+a"]).await;
     let nothing = Settlement {
         log: None,
-        ..settlement(job.seq, job.progress.epoch, 9, done())
+        ..settlement(&job, job.progress.epoch, 9, done())
     };
 
     store.settle(nothing).await.expect("settles");
@@ -347,7 +347,7 @@ async fn append_as(store: &dyn QueueStore, job: &Job, run: &Job) -> Result<u64, 
 async fn end(store: &dyn QueueStore, job: &Job, first: u64, words: &[&str], outcome: Outcome) {
     let settlement = Settlement {
         log: Some(run_log(first, words)),
-        ..settlement(job.seq, job.progress.epoch, 9, outcome)
+        ..settlement(job, job.progress.epoch, 9, outcome)
     };
     store.settle(settlement).await.expect("settles");
 }

@@ -142,7 +142,7 @@ pub async fn a_lost_epoch_changes_nothing(subject: &impl Subject) {
     let old = first.progress.epoch;
 
     let started = store.start(first.seq, old, at(5)).await;
-    let settled = store.settle(settlement(first.seq, old, 5, done())).await;
+    let settled = store.settle(settlement(&first, old, 5, done())).await;
 
     for refused in [started.err(), settled.err()] {
         let lost = matches!(
@@ -172,7 +172,7 @@ pub async fn an_ended_job_never_changes(subject: &impl Subject) {
             retry(None),
             Outcome::Released,
         ] {
-            let settled = store.settle(settlement(job.seq, epoch, 5, again)).await;
+            let settled = store.settle(settlement(&job, epoch, 5, again)).await;
             assert!(matches!(settled, Err(StoreError::Lost(_))), "{settled:?}");
         }
 
@@ -184,7 +184,14 @@ pub async fn an_ended_job_never_changes(subject: &impl Subject) {
 pub async fn a_job_that_is_not_there_cannot_be_settled(subject: &impl Subject) {
     let store = subject.open();
 
-    let settled = store.settle(settlement(77, Epoch::new(1), 5, done())).await;
+    let settled = store
+        .settle(settlement(
+            &asking("a", 1).to_job(77),
+            Epoch::new(1),
+            5,
+            done(),
+        ))
+        .await;
     let started = store.start(77, Epoch::new(1), at(5)).await;
 
     assert!(matches!(settled, Err(StoreError::NotFound)), "{settled:?}");

@@ -159,13 +159,14 @@ pub(super) async fn running_in(store: &dyn QueueStore, slot: u32) -> Job {
 }
 
 /// The end of a run whose events were not logged before.
-pub(super) fn settlement(seq: i64, epoch: Epoch, now: i64, outcome: Outcome) -> Settlement {
+pub(super) fn settlement(job: &Job, epoch: Epoch, now: i64, outcome: Outcome) -> Settlement {
     let chunks = match outcome.answer() {
         Some(_) => answer().chunks,
         None => Vec::new(),
     };
     Settlement {
-        seq,
+        id: job.id,
+        seq: Some(job.seq),
         epoch,
         now: at(now),
         outcome,
@@ -179,7 +180,7 @@ pub(super) fn settlement(seq: i64, epoch: Epoch, now: i64, outcome: Outcome) -> 
 /// Ends the run of a claimed job.
 pub(super) async fn settle(store: &dyn QueueStore, job: &Job, now: i64, outcome: Outcome) -> Job {
     store
-        .settle(settlement(job.seq, job.progress.epoch, now, outcome))
+        .settle(settlement(job, job.progress.epoch, now, outcome))
         .await
         .expect("run can be settled")
 }

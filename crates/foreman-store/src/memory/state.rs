@@ -101,14 +101,8 @@ impl State {
         let entry = self.entries.get(&choice.seq)?;
         let is_new = entry.job.progress.epoch == Progress::accepted().epoch;
         let request = entry.request.clone().filter(|_| is_new);
-        let claimed = request.and_then(|request| {
-            Some(Claimed {
-                job: transition::apply(&entry.job, &Event::Claim, wish.now).ok()?,
-                reason: choice.reason,
-                request: Some(request),
-                next_event: entry.log.next(),
-            })
-        });
+        let claimed = request
+            .and_then(|request| Claimed::first(&entry.job, request, choice.reason, wish.now));
         Some(Foreseen { choice, claimed })
     }
 
@@ -131,10 +125,11 @@ impl State {
     }
 
     pub(super) fn settle(&mut self, settlement: &Settlement) -> Result<Job, StoreError> {
-        let entry = self
-            .entries
-            .get_mut(&settlement.seq)
-            .ok_or(StoreError::NotFound)?;
+        let entry = match settlement.seq {
+            Some(seq) => self.entries.get_mut(&seq),
+            None => self.entry_mut(settlement.id),
+        };
+        let entry = entry.ok_or(StoreError::NotFound)?;
         let run = (entry.job.progress.attempt, settlement.epoch);
         entry.job = transition::settle(&entry.job, settlement)?;
         entry.slot = None;

@@ -7,10 +7,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use foreman_job::lifecycle::Event;
 use foreman_job::{Choice, Job, Timestamp};
 
-use crate::{Claimed, FIRST_EVENT, NewJob, StoredRequest, transition};
+use crate::{Claimed, NewJob, StoredRequest};
 
 /// A larger request takes so long to be answered that reading it once more does not count.
 const LARGEST: usize = 64 * 1024;
@@ -68,13 +67,7 @@ impl Recent {
     /// Says what a claim of a job will answer, if it is here and does not rest.
     pub(super) fn claimed(&self, choice: Choice, now: Timestamp) -> Option<Claimed> {
         let Kept { job, request } = self.lock().jobs.get(&choice.seq)?.clone();
-        Some(Claimed {
-            job: transition::apply(&job, &Event::Claim, now.max(job.created_at)).ok()?,
-            reason: choice.reason,
-            request: Some(request),
-            // Only runs have events.
-            next_event: FIRST_EVENT.saturating_add(1),
-        })
+        Claimed::first(&job, request, choice.reason, now)
     }
 
     /// Takes the request of a job out, if it is here.

@@ -152,7 +152,8 @@ impl SqliteStore {
             }
             Err(other) => {
                 let release = Settlement {
-                    seq,
+                    id: job.id,
+                    seq: Some(seq),
                     epoch,
                     now: job.claimed_at.unwrap_or(job.created_at),
                     outcome: Outcome::Released,

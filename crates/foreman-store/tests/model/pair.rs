@@ -310,7 +310,9 @@ impl Pair {
         logged: bool,
     ) -> Settlement {
         Settlement {
-            seq: job.seq,
+            id: job.id,
+            // Both ways to find it.
+            seq: logged.then_some(job.seq),
             epoch: epoch(job, late),
             now: self.at(0),
             outcome: self.outcome(outcome),

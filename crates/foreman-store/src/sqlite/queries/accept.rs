@@ -52,6 +52,7 @@ pub(in crate::sqlite) fn accept(tx: &mut Tx<'_>, new: &NewJob) -> Result<Accepte
     let accepted = enter(tx, new)?;
     if let Accepted::New { seq } = accepted {
         insert(tx.conn, &[(seq, new)])?;
+        tx.wrote(new.to_job(seq));
     }
     Ok(accepted)
 }

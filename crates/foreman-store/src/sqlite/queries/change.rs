@@ -9,6 +9,9 @@ use crate::sqlite::rows::{self, Change};
 use crate::sqlite::writer::Tx;
 use crate::{RunLog, Settlement, StoreError, Withdrawal, transition};
 
+/// The first claim of a job.
+const FIRST_RUN: Epoch = Epoch::new(1);
+
 /// Notes that the target's first byte came.
 pub(in crate::sqlite) fn start(
     tx: &mut Tx<'_>,
@@ -26,10 +29,21 @@ pub(in crate::sqlite) fn settle(
     tx: &mut Tx<'_>,
     settlement: &Settlement,
 ) -> Result<Job, StoreError> {
-    let before = rows::by_seq(tx.conn, settlement.seq)?.ok_or(StoreError::NotFound)?;
+    let known = tx.take_known(|job| job.id == settlement.id);
+    // What was claimed for the first time just now has not logged anything.
+    let is_silent = known
+        .as_ref()
+        .is_some_and(|job| job.progress.epoch == FIRST_RUN);
+    let before = match (known, settlement.seq) {
+        (Some(job), _) => Some(job),
+        (None, Some(seq)) => rows::by_seq(tx.conn, seq)?,
+        (None, None) => rows::by_id(tx.conn, settlement.id)?,
+    };
+    let before = before.ok_or(StoreError::NotFound)?;
     let after = transition::settle(&before, settlement)?;
     write(tx, &before, &after, settlement.now)?;
-    journal::settle(tx.conn, &after, Run::of(&before), settlement)?;
+    let run = Run::of(&before);
+    journal::settle(tx.conn, &after, (run, is_silent), settlement)?;
     Ok(after)
 }
 

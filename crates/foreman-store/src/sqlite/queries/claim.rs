@@ -2,7 +2,7 @@
 
 use foreman_job::lifecycle::Event;
 use foreman_job::{Choice, JobState};
-use rusqlite::{Connection, named_params};
+use rusqlite::named_params;
 
 use super::{heads, journal, line};
 use crate::sqlite::rows::{self, Change};
@@ -28,11 +28,11 @@ pub(in crate::sqlite) fn claim(
     tx: &mut Tx<'_>,
     wish: &ClaimRequest,
 ) -> Result<Option<Taken>, StoreError> {
-    if slot_is_taken(tx.conn, wish.slot)? {
+    if slot_is_taken(tx, wish.slot)? {
         return Err(StoreError::Database(Box::new(SlotTaken(wish.slot))));
     }
     if let Some(choice) = wish.foreseen {
-        let found = rows::found(tx.conn, choice.seq)?.filter(is_ready);
+        let found = found(tx, choice.seq)?.filter(is_ready);
         let taken = found.map(|found| take(tx, (wish, choice), found));
         return taken.transpose();
     }
@@ -43,7 +43,7 @@ pub(in crate::sqlite) fn claim(
     let Some(choice) = (wish.choose)(&heads) else {
         return Ok(None);
     };
-    let found = rows::found(tx.conn, choice.seq)?;
+    let found = found(tx, choice.seq)?;
     if !found.as_ref().is_some_and(is_ready) && line::forget_first(tx, choice.seq)? {
         // The line that it was in went on without it, since its row had not told which one.
         tracing::error!(
@@ -77,6 +77,7 @@ fn take(
     } else {
         line::damaged(tx, &before, &job)?;
     }
+    tx.wrote(job.clone());
     let claimed = Claimed {
         job,
         reason: choice.reason,
@@ -91,8 +92,22 @@ fn is_ready(found: &rows::Found) -> bool {
     progress.state == JobState::Queued && progress.retry_at.is_none()
 }
 
-fn slot_is_taken(conn: &Connection, slot: u32) -> Result<bool, StoreError> {
-    let taken = conn
+fn found(tx: &mut Tx<'_>, seq: i64) -> Result<Option<rows::Found>, StoreError> {
+    match tx.take_known(|job| job.seq == seq) {
+        Some(job) => Ok(Some(rows::Found {
+            job,
+            damaged: Vec::new(),
+        })),
+        None => rows::found(tx.conn, seq),
+    }
+}
+
+fn slot_is_taken(tx: &Tx<'_>, slot: u32) -> Result<bool, StoreError> {
+    if tx.counts.loading == 0 && tx.counts.working == 0 {
+        return Ok(false);
+    }
+    let taken = tx
+        .conn
         .prepare_cached(SLOT)?
         .query_row(named_params! {":slot": slot}, |row| row.get(0))?;
     Ok(taken)

@@ -76,6 +76,12 @@ impl Run {
 }
 
 impl End {
+    /// Of a log without events of any run.
+    const NONE: Self = Self {
+        n: FIRST_EVENT,
+        epoch: None,
+    };
+
     pub(super) const fn next(self) -> u64 {
         self.n.saturating_add(1)
     }
@@ -94,10 +100,7 @@ pub(super) fn end(conn: &Connection, seq: i64) -> Result<End, StoreError> {
             n: u64::try_from(n.saturating_add(events).saturating_sub(1)).map_err(|_| damaged())?,
             epoch: Some(Epoch::new(u64::try_from(epoch).map_err(|_| damaged())?)),
         },
-        None => End {
-            n: FIRST_EVENT,
-            epoch: None,
-        },
+        None => End::NONE,
     })
 }
 
@@ -113,23 +116,29 @@ pub(super) fn next(conn: &Connection, job: &Job) -> Result<u64, StoreError> {
 /// Adds events of a run; those that are there already are passed over. Returns the number of the
 /// last one.
 pub(super) fn append(conn: &Connection, run: Run, log: &RunLog) -> Result<u64, StoreError> {
-    let (next, events) = rest(conn, run.seq, log)?;
+    let (next, events) = rest(end(conn, run.seq)?, log)?;
     insert(conn, run, next, pack(events))
 }
 
 /// Ends the part of a run: the rest of it and the head of its answer where the job ended, else a
-/// mark that it broke off.
+/// mark that it broke off. A job that is silent has logged nothing so far.
 pub(super) fn settle(
     conn: &Connection,
     after: &Job,
-    run: Run,
+    (run, is_silent): (Run, bool),
     settlement: &Settlement,
 ) -> Result<(), StoreError> {
+    let end = || {
+        if is_silent {
+            return Ok(End::NONE);
+        }
+        end(conn, run.seq)
+    };
     if !after.progress.state.is_terminal() {
         return reset(conn, after);
     }
     let (next, events) = if let Some(log) = &settlement.log {
-        rest(conn, run.seq, log)?
+        rest(end()?, log)?
     } else {
         forget(conn, run.seq)?;
         (FIRST_EVENT.saturating_add(1), [].as_slice())
@@ -146,12 +155,7 @@ pub(super) fn settle(
 }
 
 /// Returns the events of a run that are not written yet, and the number of the first of them.
-fn rest<'l>(
-    conn: &Connection,
-    seq: i64,
-    log: &'l RunLog,
-) -> Result<(u64, &'l [LogEvent]), StoreError> {
-    let end = end(conn, seq)?;
+fn rest(end: End, log: &RunLog) -> Result<(u64, &[LogEvent]), StoreError> {
     match log.from(end.next()) {
         Some(events) => Ok((end.next(), events)),
         None => Err(StoreError::Database(Box::new(LogGap {

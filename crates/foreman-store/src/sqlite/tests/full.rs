@@ -192,7 +192,7 @@ async fn a_request_that_finds_the_disk_full_does_not_take_its_group_with_it() {
     let release = held(&mut tasks, &store, 1).await;
     for number in 10..30 {
         let store = Arc::clone(&store);
-        accepting.spawn(async move { store.accept(job(number, 50_000)).await });
+        accepting.spawn(async move { store.accept(job(number, 100_000)).await });
     }
     let settling = Arc::clone(&store);
     tasks.spawn(async move {

@@ -149,7 +149,8 @@ async fn accept(store: &SqliteStore, number: u64) {
 
 fn done(claimed: &Claimed) -> Settlement {
     Settlement {
-        seq: claimed.job.seq,
+        id: claimed.job.id,
+        seq: Some(claimed.job.seq),
         epoch: claimed.job.progress.epoch,
         now: Timestamp::from_millis(3),
         log: Some(RunLog {

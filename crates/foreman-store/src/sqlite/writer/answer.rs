@@ -79,10 +79,9 @@ impl Writer {
         };
         self.disk.add(batch);
     }
+}
 
-    /// Tells whether a group has commands whose answer must survive a loss of power.
-    pub(super) fn is_told(&self, group: &[Box<dyn Command>]) -> bool {
-        self.synchronous == Synchronous::Full
-            && group.iter().any(|command| is_durable(command.as_ref()))
-    }
+/// Tells whether a group has commands whose answer must survive a loss of power.
+pub(super) fn is_told(group: &[Box<dyn Command>]) -> bool {
+    group.iter().any(|command| is_durable(command.as_ref()))
 }

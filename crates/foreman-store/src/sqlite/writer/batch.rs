@@ -1,6 +1,6 @@
 //! One transaction for a group of commands.
 
-use foreman_job::{JobState, Timestamp};
+use foreman_job::{Job, JobState, Timestamp};
 use rusqlite::Connection;
 
 use super::command::{Command, Ran};
@@ -22,6 +22,11 @@ pub(in crate::sqlite) struct Tx<'c> {
     room: Room,
     /// When the newest of the jobs was accepted that came with it; none when none did.
     newest: Option<Timestamp>,
+    /// Whether the command that runs has accepted a job.
+    arrived: bool,
+    /// The job that the command that runs has written, and the one that the command before has.
+    wrote: Option<Job>,
+    known: Option<Job>,
     /// Whether the intake has refused the command that runs.
     refused: bool,
 }
@@ -40,6 +45,9 @@ impl<'c> Tx<'c> {
             moves: Vec::new(),
             room,
             newest: None,
+            arrived: false,
+            wrote: None,
+            known: None,
             refused: false,
         }
     }
@@ -60,6 +68,20 @@ impl<'c> Tx<'c> {
     /// Notes that a new job was accepted.
     pub(in crate::sqlite) fn accepted(&mut self, at: Timestamp) {
         self.newest = self.newest.max(Some(at));
+        self.arrived = true;
+    }
+
+    /// Notes a job as it was written: the next command may be about it.
+    pub(in crate::sqlite) fn wrote(&mut self, job: Job) {
+        self.wrote = Some(job);
+    }
+
+    /// Returns the job that the command before has written, which need not be read.
+    pub(in crate::sqlite) fn take_known(
+        &mut self,
+        is_it: impl FnOnce(&Job) -> bool,
+    ) -> Option<Job> {
+        self.known.take_if(|job| is_it(job))
     }
 
     /// Returns the time at which something is done that was asked for at a time: what was accepted
@@ -110,6 +132,7 @@ impl<'c> Tx<'c> {
     fn back_to(&mut self, mark: Mark) {
         self.counts = mark.counts;
         self.newest = mark.newest;
+        self.wrote = None;
         for change in self.moves.drain(mark.moves..).rev() {
             self.depths.undo(&change);
         }
@@ -159,8 +182,8 @@ enum Stop {
     Apart,
 }
 
-/// Runs the commands and commits; returns what that did to the queue. Those that wait are run too
-/// when jobs were accepted.
+/// Runs the commands, those that have come meanwhile, and commits; returns what that did to the
+/// queue. Those that wait are run too when jobs were accepted.
 ///
 /// A savepoint for each command costs as much as many of them do, and those that change something
 /// and are refused all the same are rare. So they are run without, and when such a one is met,
@@ -169,12 +192,13 @@ enum Stop {
 /// After an error the transaction is over.
 pub(super) fn run(
     mut tx: Tx<'_>,
-    commands: &mut [Box<dyn Command>],
+    commands: &mut Vec<Box<dyn Command>>,
     waiting: &mut [Box<dyn Command>],
+    more: impl FnOnce() -> Vec<Box<dyn Command>>,
 ) -> Result<Changes, Fault> {
-    let mut stopped = once(&mut tx, commands, waiting, false);
+    let mut stopped = once(&mut tx, commands, waiting, more, false);
     if matches!(stopped, Err(Stop::Apart)) {
-        stopped = once(&mut tx, commands, waiting, true);
+        stopped = once(&mut tx, commands, waiting, Vec::new, true);
     }
     match stopped {
         Ok(()) => Ok(Changes {
@@ -188,21 +212,18 @@ pub(super) fn run(
 
 fn once(
     tx: &mut Tx<'_>,
-    commands: &mut [Box<dyn Command>],
+    commands: &mut Vec<Box<dyn Command>>,
     waiting: &mut [Box<dyn Command>],
+    more: impl FnOnce() -> Vec<Box<dyn Command>>,
     with_savepoints: bool,
 ) -> Result<(), Stop> {
     let (conn, mark) = (tx.conn, tx.mark());
     let outcome = begin(conn).map_err(Stop::Fault).and_then(|()| {
-        for command in commands.iter_mut() {
-            run_one(tx, command.as_mut(), with_savepoints)?;
-        }
-        if tx.newest.is_some() {
-            let all = commands.iter_mut().chain(waiting.iter_mut());
-            for command in all.filter(|command| command.waits()) {
-                run_one(tx, command.as_mut(), with_savepoints)?;
-            }
-        }
+        run_all(tx, commands, waiting, with_savepoints)?;
+        let mut late = more();
+        let ran = run_all(tx, &mut late, waiting, with_savepoints);
+        commands.append(&mut late);
+        ran?;
         commit(conn).map_err(Stop::Fault)
     });
     if outcome.is_err() {
@@ -213,6 +234,38 @@ fn once(
         }
     }
     outcome
+}
+
+/// Runs commands in their order. Those that wait for jobs are run again behind each one that accepts
+/// some: what comes later may be about the job that they find.
+fn run_all(
+    tx: &mut Tx<'_>,
+    commands: &mut [Box<dyn Command>],
+    waiting: &mut [Box<dyn Command>],
+    with_savepoints: bool,
+) -> Result<(), Stop> {
+    let mut wait_here = Vec::new();
+    for number in 0..commands.len() {
+        let Some(command) = commands.get_mut(number) else {
+            continue;
+        };
+        run_one(tx, command.as_mut(), with_savepoints)?;
+        if command.waits() {
+            wait_here.push(number);
+        }
+        if !std::mem::take(&mut tx.arrived) {
+            continue;
+        }
+        for command in waiting.iter_mut().filter(|it| it.waits()) {
+            run_one(tx, command.as_mut(), with_savepoints)?;
+        }
+        for number in &wait_here {
+            if let Some(command) = commands.get_mut(*number).filter(|it| it.waits()) {
+                run_one(tx, command.as_mut(), with_savepoints)?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Undoes a transaction that is still open.
@@ -236,6 +289,8 @@ fn run_one(tx: &mut Tx<'_>, command: &mut dyn Command, with_savepoint: bool) -> 
     let (before, rows) = (tx.mark(), conn.total_changes());
     save("SAVEPOINT command")?;
     tx.refused = false;
+    tx.arrived = false;
+    tx.known = tx.wrote.take();
     let ran = command.run(tx);
     if ran == Ran::Full {
         let full = Fault::Full("database or disk is full".to_owned());
@@ -252,6 +307,7 @@ fn run_one(tx: &mut Tx<'_>, command: &mut dyn Command, with_savepoint: bool) -> 
         }
         save("ROLLBACK TO command")?;
         tx.back_to(before);
+        tx.arrived = false;
     }
     save("RELEASE command")
 }
@@ -327,7 +383,7 @@ mod tests {
 
         let mut depths = Depths::default();
         let tx = Tx::new(&conn, &mut depths, QueueCounts::default(), Room::endless());
-        let outcome = run(tx, &mut group, &mut []).map(|changes| changes.counts.queued);
+        let outcome = run(tx, &mut group, &mut [], Vec::new).map(|changes| changes.counts.queued);
 
         assert!(conn.is_autocommit(), "the transaction is over");
         let mut statement = conn.prepare("SELECT n FROM t ORDER BY n").unwrap();

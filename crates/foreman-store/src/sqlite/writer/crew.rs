@@ -58,7 +58,7 @@ impl Crew {
     /// Writes a group; tells whether jobs wait afterwards.
     fn write(&self, group: Vec<Box<dyn Command>>) -> bool {
         self.lock().as_mut().is_some_and(|writer| {
-            writer.write(group);
+            writer.write(group, || self.inbox.more());
             writer.jobs_wait()
         })
     }
@@ -74,6 +74,11 @@ impl Crew {
     fn flush(&self) -> bool {
         if !self.disk.begin() {
             return false;
+        }
+        // What has come since the commit becomes durable with it.
+        if let Some(group) = self.inbox.take_more() {
+            let jobs_wait = self.write(group);
+            self.inbox.lay_down(jobs_wait);
         }
         self.inbox.leave();
         self.disk.flush();

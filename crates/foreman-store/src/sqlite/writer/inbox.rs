@@ -18,6 +18,9 @@ const GROUP: usize = 256;
 /// Bytes of one group, so that a large body delays no change of state by much.
 const GROUP_BYTES: u64 = 4 * 1024 * 1024;
 
+/// Bytes that a commit waits for.
+const MORE_BYTES: u64 = 64 * 1024;
+
 /// Who asked to close, and waits for it.
 pub(super) type Closing = oneshot::Sender<Result<(), StoreError>>;
 
@@ -114,6 +117,25 @@ impl Inbox {
             self.changed.notify_all();
         }
         turn
+    }
+
+    /// Takes what has come since, for the one who has the pen and is about to commit: nothing that
+    /// would delay this by much.
+    pub(super) fn more(&self) -> Vec<Box<dyn Command>> {
+        let mut state = self.lock();
+        let count = state.fits(MORE_BYTES);
+        state.first(count)
+    }
+
+    /// Takes the pen if something has come that need not wait for the next flush, since no job
+    /// waits in the queue.
+    pub(super) fn take_more(&self) -> Option<Vec<Box<dyn Command>>> {
+        let mut state = self.lock();
+        if state.writing || state.jobs_wait || state.commands.0.is_empty() {
+            return None;
+        }
+        state.writing = true;
+        Some(state.group())
     }
 
     /// Waits for something to do, and takes the pen; none when there will be nothing more.
@@ -217,15 +239,29 @@ impl State {
         if self.commands.0.is_empty() {
             return self.closing.take().map(Turn::Close);
         }
+        Some(Turn::Write(self.group()))
+    }
+
+    /// Takes commands of so many bytes; the first one whatever it has.
+    fn group(&mut self) -> Vec<Box<dyn Command>> {
+        let count = self.fits(GROUP_BYTES).max(1);
+        self.first(count)
+    }
+
+    /// Counts the commands of so many bytes.
+    fn fits(&self, most: u64) -> usize {
         let mut bytes = 0_u64;
         let fits = self.commands.0.iter().take(GROUP).take_while(|command| {
-            let before = bytes;
             bytes = bytes.saturating_add(command.load().bytes);
-            before < GROUP_BYTES
+            bytes <= most
         });
-        let count = fits.count();
+        fits.count()
+    }
+
+    fn first(&mut self, count: usize) -> Vec<Box<dyn Command>> {
+        let count = count.min(self.commands.0.len());
         let rest = self.commands.0.split_off(count);
-        Some(Turn::Write(std::mem::replace(&mut self.commands.0, rest)))
+        std::mem::replace(&mut self.commands.0, rest)
     }
 }
 

@@ -9,7 +9,7 @@ use rusqlite::Connection;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
-use super::answer::Done;
+use super::answer::{Done, is_told};
 use super::batch::{self, Changes, Fault, Tx};
 use super::checkpoint::{self, Checkpointer};
 use super::command::{Command, Commands, Refusal};
@@ -207,24 +207,34 @@ impl Writer {
         Checkpointer::watch(&self.conn);
     }
 
-    /// Writes a group; who must be told of nothing that the disk does not have waits for it then.
-    pub(super) fn write(&mut self, group: Vec<Box<dyn Command>>) {
+    /// Writes a group, and `more` that has come meanwhile; who must be told of nothing that the disk
+    /// does not have waits for it then.
+    pub(super) fn write(
+        &mut self,
+        group: Vec<Box<dyn Command>>,
+        more: impl FnOnce() -> Vec<Box<dyn Command>>,
+    ) {
         if !self.jobs_wait() && group.iter().all(|it| it.waits()) {
             // There is nothing that they could find.
             return self.waiting.0.extend(group);
         }
-        self.process(group, Round::First);
+        self.process(group, Round::First, more);
         self.checkpointer.look(&self.conn);
     }
 
     /// Runs a group, and answers everybody in it.
-    fn process(&mut self, mut group: Vec<Box<dyn Command>>, round: Round) {
+    fn process(
+        &mut self,
+        mut group: Vec<Box<dyn Command>>,
+        round: Round,
+        more: impl FnOnce() -> Vec<Box<dyn Command>>,
+    ) {
         self.watch_file();
         if let Some(reason) = self.shared.failure() {
             group.append(&mut self.waiting.0);
             return refuse(group, &Refusal::Failed(reason));
         }
-        match catch_unwind(AssertUnwindSafe(|| self.attempt(&mut group, round))) {
+        match catch_unwind(AssertUnwindSafe(|| self.attempt(&mut group, round, more))) {
             Ok(Ok(done)) => self.answer(group, done),
             Ok(Err(fault)) => self.undone(group, fault, round),
             Err(_panic) => {
@@ -235,12 +245,19 @@ impl Writer {
     }
 
     /// Runs a group in one transaction.
-    fn attempt(&mut self, group: &mut [Box<dyn Command>], round: Round) -> Result<Done, Fault> {
+    fn attempt(
+        &mut self,
+        group: &mut Vec<Box<dyn Command>>,
+        round: Round,
+        more: impl FnOnce() -> Vec<Box<dyn Command>>,
+    ) -> Result<Done, Fault> {
         let room = self.intake.look();
         self.shared.tell_intake(self.intake.closed());
         let since = Instant::now();
         let counts = self.shared.counts();
-        let number = self.is_told(group).then(|| self.shared.progress.begin());
+        let progress = &self.shared.progress;
+        let tells = self.synchronous == Synchronous::Full;
+        let mut number = (tells && is_told(group)).then(|| progress.begin());
         let rows = self.conn.total_changes();
         let tx = Tx::new(&self.conn, &mut self.depths, counts, room);
         let waiting = match round {
@@ -248,7 +265,14 @@ impl Writer {
             // Nobody else is to blame there.
             Round::Alone => &mut [],
         };
-        let changes = match batch::run(tx, group, waiting) {
+        let more = || {
+            let more = more();
+            if number.is_none() && tells && is_told(&more) {
+                number = Some(progress.begin());
+            }
+            more
+        };
+        let changes = match batch::run(tx, group, waiting, more) {
             Ok(changes) => changes,
             Err(fault) => {
                 self.reach_without_writing(number, since);
@@ -285,7 +309,7 @@ impl Writer {
     /// Gives each command a transaction of its own.
     fn one_by_one(&mut self, group: Vec<Box<dyn Command>>) {
         for command in group {
-            self.process(vec![command], Round::Alone);
+            self.process(vec![command], Round::Alone, Vec::new);
         }
     }
 

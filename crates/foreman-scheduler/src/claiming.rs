@@ -1,0 +1,162 @@
+//! A claim on its way to the store.
+
+use std::future::{pending, poll_fn};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
+
+use foreman_job::JobId;
+use foreman_store::{ClaimRequest, Claimed, Outcome, Settlement, SlotTaken, StoreError};
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, MaybeDone, maybe_done};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+use tracing::debug;
+
+use crate::handle::Shared;
+
+/// How the store answers a claim.
+pub(crate) type Claim = Result<Option<Claimed>, StoreError>;
+
+/// A claim that was sent, before everything that is sent later.
+pub(crate) struct Claiming {
+    answer: MaybeDone<BoxFuture<'static, Claim>>,
+    /// Of a claim that waits for a job to be accepted.
+    wait: Option<Wait>,
+}
+
+/// How long a claim waits for a job.
+struct Wait {
+    /// Ends it when it is dropped.
+    _enough: oneshot::Sender<()>,
+    latest: Instant,
+    /// Set when the job that is expected is not accepted.
+    dropped: Option<CancellationToken>,
+}
+
+impl Claiming {
+    /// Sends a claim.
+    pub(crate) async fn begin(shared: &Arc<Shared>, wish: ClaimRequest) -> Self {
+        let shared = Arc::clone(shared);
+        let claim = async move { shared.store.claim(wish).await };
+        Self::sent(claim.boxed(), None).await
+    }
+
+    /// Sends one that waits, at the latest until some time.
+    pub(crate) async fn begin_to_wait(
+        shared: &Arc<Shared>,
+        wish: ClaimRequest,
+        latest: Instant,
+    ) -> Self {
+        let shared = Arc::clone(shared);
+        let (enough, until) = oneshot::channel();
+        let claim = async move { shared.store.claim_arrival(wish, until).await };
+        let wait = Wait {
+            _enough: enough,
+            latest,
+            dropped: None,
+        };
+        Self::sent(claim.boxed(), Some(wait)).await
+    }
+
+    async fn sent(claim: BoxFuture<'static, Claim>, wait: Option<Wait>) -> Self {
+        let mut answer = maybe_done(claim);
+        poll_fn(|context| {
+            let _is_answered = answer.poll_unpin(context);
+            Poll::Ready(())
+        })
+        .await;
+        Self { answer, wait }
+    }
+
+    /// Lets it wait no longer once a job is known not to be accepted.
+    pub(crate) fn expect(&mut self, dropped: CancellationToken) {
+        if let Some(wait) = &mut self.wait {
+            wait.dropped = Some(dropped);
+        }
+    }
+
+    /// Lets it wait no longer.
+    pub(crate) fn enough(&mut self) {
+        self.wait = None;
+    }
+
+    /// Waits for the answer.
+    ///
+    /// # Cancel safety
+    ///
+    /// The answer is kept.
+    pub(crate) async fn answered(&mut self) {
+        tokio::select! {
+            biased;
+            () = Pin::new(&mut self.answer) => return,
+            () = Wait::ended(self.wait.as_ref()) => {}
+        }
+        self.enough();
+        Pin::new(&mut self.answer).await;
+    }
+
+    /// Returns the answer.
+    pub(crate) async fn answer(mut self) -> Claim {
+        self.answered().await;
+        Pin::new(&mut self.answer).take_output().unwrap_or(Ok(None))
+    }
+
+    /// Returns the answer if it is a job or nothing; another job goes back to the queue.
+    pub(crate) async fn answer_of(self, id: JobId, shared: &Shared) -> Claim {
+        let Some(other) = self.answer().await? else {
+            return Ok(None);
+        };
+        if other.job.id == id {
+            return Ok(Some(other));
+        }
+        debug!(job = %other.job.id, "another job was expected; this one waits again");
+        let release = Settlement {
+            id: other.job.id,
+            seq: Some(other.job.seq),
+            epoch: other.job.progress.epoch,
+            now: shared.clock.now(),
+            outcome: Outcome::Released,
+            log: None,
+        };
+        shared.store.settle(release).await?;
+        shared.ready.notify_one();
+        Ok(None)
+    }
+}
+
+impl Wait {
+    /// Waits until there is nothing to wait for any more.
+    async fn ended(wait: Option<&Self>) {
+        let Some(Self {
+            latest, dropped, ..
+        }) = wait
+        else {
+            return pending().await;
+        };
+        let dropped = async {
+            match dropped {
+                Some(dropped) => dropped.cancelled().await,
+                None => pending().await,
+            }
+        };
+        tokio::select! {
+            () = dropped => {}
+            () = sleep_until(*latest) => {}
+        }
+    }
+}
+
+/// Tells whether a claim that failed so can be made again.
+pub(crate) fn may_be_claimed_later(error: &StoreError) -> bool {
+    is_slot_taken(error) || is_not_now(error)
+}
+
+pub(crate) fn is_slot_taken(error: &StoreError) -> bool {
+    matches!(error, StoreError::Database(cause) if cause.is::<SlotTaken>())
+}
+
+pub(crate) const fn is_not_now(error: &StoreError) -> bool {
+    matches!(error, StoreError::Busy | StoreError::Full(_))
+}
