@@ -147,6 +147,7 @@ fn job(number: u64) -> NewJob {
 fn wish() -> ClaimRequest {
     ClaimRequest {
         foreseen: None,
+        is_begun: false,
         slot: 0,
         resident: Vec::new(),
         paused: Vec::new(),

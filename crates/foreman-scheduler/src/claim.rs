@@ -74,8 +74,9 @@ impl Worker {
         wish: ClaimRequest,
         foreseen: Option<Claimed>,
     ) -> Result<Option<Next>, StoreError> {
-        let mut claiming = Claiming::begin(&self.shared, wish).await;
         let early = foreseen.and_then(|foreseen| Some((self.early(&foreseen)?, foreseen)));
+        let is_begun = early.is_some();
+        let mut claiming = Claiming::begin(&self.shared, ClaimRequest { is_begun, ..wish }).await;
         let Some((mut early, foreseen)) = early else {
             let claimed = claiming.answer().await?;
             return Ok(claimed.map(|claimed| self.next(claimed, None)));
@@ -98,7 +99,7 @@ impl Worker {
     }
 
     /// Goes on with what is claimed, and what was begun with where that is the same.
-    fn next(&self, claimed: Claimed, early: Option<Early>) -> Next {
+    pub(crate) fn next(&self, claimed: Claimed, early: Option<Early>) -> Next {
         Next {
             live: self.shared.live.for_run(&claimed.job),
             early: early.filter(|early| early.is_of(claimed.job.id)),

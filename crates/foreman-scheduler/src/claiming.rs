@@ -5,14 +5,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 
-use foreman_job::JobId;
-use foreman_store::{ClaimRequest, Claimed, Outcome, Settlement, SlotTaken, StoreError};
+use foreman_store::{ClaimRequest, Claimed, SlotTaken, StoreError};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, MaybeDone, maybe_done};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
-use tracing::debug;
 
 use crate::handle::Shared;
 
@@ -21,9 +19,23 @@ pub(crate) type Claim = Result<Option<Claimed>, StoreError>;
 
 /// A claim that was sent, before everything that is sent later.
 pub(crate) struct Claiming {
-    answer: MaybeDone<BoxFuture<'static, Claim>>,
+    answer: Sent<Claim>,
     /// Of a claim that waits for a job to be accepted.
     wait: Option<Wait>,
+}
+
+/// A call of the store that was sent; boxed, since what is answered is large.
+pub(crate) type Sent<T> = Box<MaybeDone<BoxFuture<'static, T>>>;
+
+/// Sends a call to the store, before everything that is sent later.
+pub(crate) async fn sent<T>(call: BoxFuture<'static, T>) -> Sent<T> {
+    let mut sent = Box::new(maybe_done(call));
+    poll_fn(|context| {
+        let _is_answered = sent.poll_unpin(context);
+        Poll::Ready(())
+    })
+    .await;
+    sent
 }
 
 /// How long a claim waits for a job.
@@ -61,13 +73,13 @@ impl Claiming {
     }
 
     async fn sent(claim: BoxFuture<'static, Claim>, wait: Option<Wait>) -> Self {
-        let mut answer = maybe_done(claim);
-        poll_fn(|context| {
-            let _is_answered = answer.poll_unpin(context);
-            Poll::Ready(())
-        })
-        .await;
+        let answer = sent(claim).await;
         Self { answer, wait }
+    }
+
+    /// Tells whether it waits for a job: it may find another one than was expected.
+    pub(crate) const fn waits(&self) -> bool {
+        self.wait.is_some()
     }
 
     /// Lets it wait no longer once a job is known not to be accepted.
@@ -90,39 +102,19 @@ impl Claiming {
     pub(crate) async fn answered(&mut self) {
         tokio::select! {
             biased;
-            () = Pin::new(&mut self.answer) => return,
+            () = Pin::new(&mut *self.answer) => return,
             () = Wait::ended(self.wait.as_ref()) => {}
         }
         self.enough();
-        Pin::new(&mut self.answer).await;
+        Pin::new(&mut *self.answer).await;
     }
 
     /// Returns the answer.
     pub(crate) async fn answer(mut self) -> Claim {
         self.answered().await;
-        Pin::new(&mut self.answer).take_output().unwrap_or(Ok(None))
-    }
-
-    /// Returns the answer if it is a job or nothing; another job goes back to the queue.
-    pub(crate) async fn answer_of(self, id: JobId, shared: &Shared) -> Claim {
-        let Some(other) = self.answer().await? else {
-            return Ok(None);
-        };
-        if other.job.id == id {
-            return Ok(Some(other));
-        }
-        debug!(job = %other.job.id, "another job was expected; this one waits again");
-        let release = Settlement {
-            id: other.job.id,
-            seq: Some(other.job.seq),
-            epoch: other.job.progress.epoch,
-            now: shared.clock.now(),
-            outcome: Outcome::Released,
-            log: None,
-        };
-        shared.store.settle(release).await?;
-        shared.ready.notify_one();
-        Ok(None)
+        Pin::new(&mut *self.answer)
+            .take_output()
+            .unwrap_or(Ok(None))
     }
 }
 

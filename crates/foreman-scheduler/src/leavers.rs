@@ -72,8 +72,13 @@ async fn leave(shared: &Shared, id: JobId) {
     if !shared.live.give_up(id) {
         return;
     }
-    if let Err(error) = withdraw(shared, id, "caller left").await {
-        warn!(job = %id, %error, "cannot cancel the job of a caller that left");
+    match withdraw(shared, id, "caller left").await {
+        // It left before its request was sent to the store.
+        Ok(Withdrawal::Unknown) => drop(shared.live.remove(id)),
+        Ok(Withdrawal::Cancelled(_) | Withdrawal::Requested(_) | Withdrawal::Final(_)) => {}
+        Err(error) => {
+            warn!(job = %id, %error, "cannot cancel the job of a caller that left");
+        }
     }
 }
 

@@ -72,6 +72,7 @@ impl Order {
             now,
             choose: self.choose(now, Arc::clone(shared), metrics.clone()),
             foreseen: None,
+            is_begun: false,
         }
     }
 

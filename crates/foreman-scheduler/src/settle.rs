@@ -1,17 +1,16 @@
 //! Where every running job ends.
 
-use std::future::ready;
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use foreman_job::{Job, JobFailure, JobState, RetryDecision};
 use foreman_store::{AnswerHead, Answered, Claimed, Outcome, RunLog, Settlement, StoreError};
-use futures_util::future::{Either, select};
+use futures_util::FutureExt;
 use tracing::{error, warn};
 
 use crate::attempt::{Attempt, Closing};
-use crate::claiming::{Claiming, may_be_claimed_later};
+use crate::claiming::{Claiming, Sent, may_be_claimed_later, sent};
 use crate::handle::Shared;
 use crate::live::LiveJob;
 use crate::metrics::Metrics;
@@ -39,6 +38,22 @@ pub(crate) struct Settling {
     live: Arc<LiveJob>,
     verdict: Verdict,
     log: Option<RunLog>,
+}
+
+/// What was sent before it was known what came of the claim.
+pub(crate) struct Ahead {
+    pub(crate) sent: Sent<Result<Job, StoreError>>,
+    pub(crate) claim: AheadOf,
+}
+
+/// What is known of the claim since.
+pub(crate) enum AheadOf {
+    /// Not yet anything.
+    Claiming(Claiming),
+    /// The job is claimed.
+    Claimed,
+    /// It is not.
+    Nothing,
 }
 
 /// What came of the end of a claim.
@@ -142,9 +157,19 @@ impl Worker {
 }
 
 impl Settling {
-    /// Returns the place of its job.
-    pub(crate) const fn seq(&self) -> i64 {
-        self.claimed.job.seq
+    pub(crate) const fn job(&self) -> &Job {
+        &self.claimed.job
+    }
+
+    /// Notes what the store says of the claim.
+    pub(crate) fn is_claimed(&mut self, claimed: Claimed) {
+        self.claimed = claimed;
+    }
+
+    /// Sends the outcome to the store, whatever has become of the claim before it.
+    pub(crate) async fn send(&self) -> Sent<Result<Job, StoreError>> {
+        let (shared, settlement) = (Arc::clone(&self.shared), self.settlement());
+        sent(async move { shared.store.settle(settlement).await }.boxed()).await
     }
 
     /// Tells whether the answer is complete.
@@ -158,20 +183,19 @@ impl Settling {
     /// # Errors
     ///
     /// When the store cannot keep the outcome: nothing more may be run then.
-    pub(crate) async fn run(
+    async fn run(
         mut self,
-        claiming: Option<Claiming>,
+        ahead: Option<Ahead>,
         metrics: &Metrics,
     ) -> Result<Option<Job>, StoreError> {
-        let log = self.log.take();
-        let settled = match claiming {
-            None => self.make_durable(self.settlement(log)).await.map(Some),
-            Some(claiming) => self.make_durable_behind(claiming, log, metrics).await,
+        let settled = match ahead {
+            None => self.make_durable().await.map(Some),
+            Some(ahead) => self.settled_ahead(ahead, metrics).await,
         };
         let job = match settled {
             Ok(Some(job)) => job,
             Ok(None) => {
-                self.live.set_settling(false);
+                self.stays();
                 return Ok(None);
             }
             Err(error) => {
@@ -195,40 +219,58 @@ impl Settling {
         Ok(Some(job))
     }
 
-    /// Commits the outcome behind a claim that was sent before; none where nothing was claimed.
-    async fn make_durable_behind(
-        &self,
-        claiming: Claiming,
-        log: Option<RunLog>,
+    /// Waits for what was sent ahead; none where nothing was claimed.
+    ///
+    /// What was sent is waited for in any case, so that none of it takes effect on a later run.
+    async fn settled_ahead(
+        &mut self,
+        Ahead { mut sent, claim }: Ahead,
         metrics: &Metrics,
     ) -> Result<Option<Job>, StoreError> {
-        let id = self.claimed.job.id;
-        let mut settlement = self.settlement(log);
-        let claim = pin!(claiming.answer_of(id, &self.shared));
-        let settling = pin!(self.make_durable(settlement.clone()));
-        let (claim, settled) = match select(claim, settling).await {
-            Either::Left((claim, settling)) => (claim, Either::Left(settling)),
-            Either::Right((settled, claim)) => (claim.await, Either::Right(ready(settled))),
-        };
-        match claim {
-            Ok(Some(Claimed { job, reason, .. })) => {
-                transition::claimed(&self.shared, &job, reason, metrics);
-                match settled.await {
-                    // It came before the job was there.
-                    Err(StoreError::NotFound | StoreError::Lost(_)) => {
-                        settlement.seq = Some(job.seq);
-                        self.make_durable(settlement).await.map(Some)
-                    }
-                    settled => settled.map(Some),
+        let is_claimed = match claim {
+            AheadOf::Claimed => Ok(true),
+            AheadOf::Nothing => Ok(false),
+            AheadOf::Claiming(claiming) => claiming.answer().await.map(|claimed| {
+                let is_claimed = claimed.is_some();
+                if let Some(claimed) = claimed {
+                    let (job, reason) = (&claimed.job, claimed.reason);
+                    transition::claimed(&self.shared, job, reason, metrics);
+                    self.claimed = claimed;
                 }
-            }
-            Ok(None) => Ok(None),
-            Err(error) if may_be_claimed_later(&error) => Ok(None),
-            Err(error) => Err(error),
+                is_claimed
+            }),
+        };
+        Pin::new(&mut *sent).await;
+        let settled = Pin::new(&mut *sent).take_output();
+        match (is_claimed, settled.unwrap_or(Err(StoreError::Closed))) {
+            (_, Ok(job)) => Ok(Some(job)),
+            // It was not done, or it came before the job was there.
+            (
+                Ok(true),
+                Err(
+                    StoreError::Busy
+                    | StoreError::Full(_)
+                    | StoreError::NotFound
+                    | StoreError::Lost(_),
+                ),
+            ) => self.make_durable().await.map(Some),
+            (Ok(false), Err(_)) => Ok(None),
+            (Err(error), Err(_)) if may_be_claimed_later(&error) => Ok(None),
+            (Ok(true), Err(error)) | (Err(error), Err(_)) => Err(error),
         }
     }
 
-    fn settlement(&self, log: Option<RunLog>) -> Settlement {
+    /// Leaves the job as it is: it was not claimed.
+    fn stays(&self) {
+        self.live.set_settling(false);
+        // The farewell to the waiting callers has passed over this one.
+        if self.shared.draining.is_cancelled() {
+            self.live.keep();
+            self.live.spool.end(None, Ending::ShuttingDown, 0);
+        }
+    }
+
+    fn settlement(&self) -> Settlement {
         let job = &self.claimed.job;
         Settlement {
             id: job.id,
@@ -237,14 +279,15 @@ impl Settling {
             epoch: job.progress.epoch,
             now: self.shared.clock.now(),
             outcome: self.verdict.outcome.clone(),
-            log,
+            log: self.log.clone(),
         }
     }
 
     /// Commits the outcome; a busy database is waited for, on a full disk the answer's body is
     /// given up before the outcome is.
-    async fn make_durable(&self, mut settlement: Settlement) -> Result<Job, StoreError> {
+    async fn make_durable(&self) -> Result<Job, StoreError> {
         let job = &self.claimed.job;
+        let mut settlement = self.settlement();
         loop {
             match self.shared.store.settle(settlement.clone()).await {
                 Err(StoreError::Busy) => {
@@ -287,20 +330,20 @@ fn conclude(shared: &Shared, job: &Job, live: &LiveJob, verdict: Verdict) {
     }
 }
 
-/// Ends a claim, which may not be answered yet, and notes that it has ended.
+/// Ends a claim, and notes that it has ended.
 ///
 /// # Errors
 ///
 /// When the store cannot keep the outcome: nothing more may be run then.
 pub(crate) async fn end(
     settling: Settling,
-    claiming: Option<Claiming>,
+    ahead: Option<Ahead>,
     metrics: Metrics,
     took: Duration,
 ) -> Result<End, StoreError> {
     let shared = Arc::clone(&settling.shared);
     let id = settling.claimed.job.id;
-    let settled = settling.run(claiming, &metrics).await;
+    let settled = settling.run(ahead, &metrics).await;
     shared.show_ended(id, &metrics);
     match settled {
         Ok(Some(job)) => {

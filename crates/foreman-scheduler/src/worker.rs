@@ -4,7 +4,6 @@
 //! the policy chooses, run it to its end, settle it, and note what that says about the target.
 
 use std::future::poll_fn;
-use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
@@ -22,7 +21,7 @@ use crate::SchedulerConfig;
 use crate::attempt::{Attempt, head_of};
 use crate::breaker::Breaker;
 use crate::claim::Next;
-use crate::claiming::Claiming;
+use crate::claiming::{Claim, Claiming};
 use crate::early::Early;
 use crate::handle::Shared;
 use crate::keep_alive::KeepAlivePolicy;
@@ -30,7 +29,7 @@ use crate::metrics::Metrics;
 use crate::order::Order;
 use crate::residency::Residency;
 use crate::run::{Run, Swap};
-use crate::settle::{self, End, Settling};
+use crate::settle::{self, Ahead, AheadOf, End, Settling};
 use crate::status::{BreakerStatus, Running};
 use crate::transition;
 
@@ -50,9 +49,6 @@ const MOST_AHEAD: usize = 16;
 
 /// The place of a job, and how its claim ended.
 type Ended = (i64, Result<End, StoreError>);
-
-/// A job that was begun with, and is not claimed; by which error, where there was one.
-struct Unclaimed(Option<StoreError>);
 
 /// The one that runs jobs.
 pub(crate) struct Worker {
@@ -112,8 +108,16 @@ impl Worker {
         Ok(())
     }
 
-    /// Runs and settles one job.
+    /// Runs and settles a job; and another one, where that was claimed in its place.
     pub(crate) async fn turn(&mut self, next: Next) -> Result<(), StoreError> {
+        let mut next = Some(next);
+        while let Some(one) = next {
+            next = self.run_one(one).await?;
+        }
+        Ok(())
+    }
+
+    async fn run_one(&mut self, next: Next) -> Result<Option<Next>, StoreError> {
         let Next {
             claimed,
             live,
@@ -151,7 +155,7 @@ impl Worker {
         let began = early.as_ref().map_or_else(Instant::now, Early::began);
         let (attempt, claiming) = match self.run_ahead(run, early, claiming).await {
             Ok(ended) => ended,
-            Err(Unclaimed(error)) => return self.not_claimed(error).await,
+            Err(claim) => return self.in_its_place(claim).await,
         };
         let took = began.elapsed();
         self.learn(job, &attempt, swap, took);
@@ -159,16 +163,65 @@ impl Worker {
         if attempt.is_complete() && !self.shared.pins(&job.runner) {
             self.keep_alive.note(job, head.as_ref());
         }
-        if claiming.is_some() {
-            self.ahead.push(job.seq);
-        }
         let claimed = told.into_inner().unwrap_or(claimed);
         let settling = self.settling(claimed, live, attempt);
-        self.ends(settling, claiming, took).await?;
+        let place = match claiming {
+            None => {
+                self.ends(settling, None, took).await?;
+                None
+            }
+            Some(claiming) => self.ends_ahead(settling, claiming, took).await?,
+        };
         if let Some(suspicion) = suspicion {
             self.follow_up(suspicion).await;
         }
-        Ok(())
+        Ok(place)
+    }
+
+    /// Sends the end of a run to the store behind its claim. Where that waits for a job, it is
+    /// answered before anything else is claimed: it may have found another one, which is returned.
+    async fn ends_ahead(
+        &mut self,
+        mut settling: Settling,
+        claiming: Claiming,
+        took: Duration,
+    ) -> Result<Option<Next>, StoreError> {
+        let sent = settling.send().await;
+        if !claiming.waits() {
+            self.ahead.push(settling.job().seq);
+            let claim = AheadOf::Claiming(claiming);
+            self.ends(settling, Some(Ahead { sent, claim }), took)
+                .await?;
+            return Ok(None);
+        }
+        match claiming.answer().await {
+            Ok(Some(claimed)) if claimed.job.id == settling.job().id => {
+                self.begins(&claimed);
+                settling.is_claimed(claimed);
+                let claim = AheadOf::Claimed;
+                self.ends(settling, Some(Ahead { sent, claim }), took)
+                    .await?;
+                Ok(None)
+            }
+            claim => {
+                let ahead = Ahead {
+                    sent,
+                    claim: AheadOf::Nothing,
+                };
+                let ended = settle::end(settling, Some(ahead), self.metrics.clone(), took);
+                Box::pin(ended).await?;
+                self.in_its_place(claim).await
+            }
+        }
+    }
+
+    /// Goes on where another job was claimed than was begun, or none.
+    async fn in_its_place(&mut self, claim: Claim) -> Result<Option<Next>, StoreError> {
+        match claim {
+            Ok(Some(other)) => Ok(Some(self.next(other, None))),
+            Ok(None) => self.not_claimed(None).await.map(|()| None),
+            Err(error) => self.not_claimed(Some(error)).await.map(|()| None),
+        }
     }
 
     /// Tells that a job is claimed.
@@ -180,15 +233,20 @@ impl Worker {
 
     /// Runs an attempt, and has its job claimed meanwhile, where that is not done yet. If the answer
     /// is complete before the claim is answered, that is left to be waited for.
+    ///
+    /// # Errors
+    ///
+    /// The answer of a claim that is not for this job.
     async fn run_ahead(
         &self,
         run: Run<'_>,
         early: Option<Early>,
         claiming: Option<Claiming>,
-    ) -> Result<(Attempt, Option<Claiming>), Unclaimed> {
+    ) -> Result<(Attempt, Option<Claiming>), Claim> {
         let job = &run.claimed.job;
         let span = info_span!("job", job.id = %job.id, model = job.model);
-        let mut attempt = pin!(self.attempt(run, early).instrument(span));
+        // Boxed, since it is large and would be moved about.
+        let mut attempt = Box::pin(self.attempt(run, early).instrument(span));
         let Some(mut claiming) = claiming else {
             return Ok((attempt.await, None));
         };
@@ -203,14 +261,13 @@ impl Worker {
             }
             ended => ended,
         };
-        match claiming.answer_of(job.id, &self.shared).await {
-            Ok(Some(claimed)) => {
+        match claiming.answer().await {
+            Ok(Some(claimed)) if claimed.job.id == job.id => {
                 self.begins(&claimed);
                 // Nobody else tells.
                 let _told = run.told.set(claimed);
             }
-            Ok(None) => return Err(Unclaimed(None)),
-            Err(error) => return Err(Unclaimed(Some(error))),
+            other => return Err(other),
         }
         match ended {
             Some(ended) => Ok((ended, None)),
@@ -223,11 +280,11 @@ impl Worker {
     async fn ends(
         &mut self,
         settling: Settling,
-        claiming: Option<Claiming>,
+        ahead: Option<Ahead>,
         took: Duration,
     ) -> Result<(), StoreError> {
-        let (seq, is_answered) = (settling.seq(), settling.is_answered());
-        let mut end = Box::pin(settle::end(settling, claiming, self.metrics.clone(), took));
+        let (seq, is_answered) = (settling.job().seq, settling.is_answered());
+        let mut end = Box::pin(settle::end(settling, ahead, self.metrics.clone(), took));
         if !is_answered {
             let ended = end.await;
             return self.noted((seq, ended));

@@ -109,6 +109,7 @@ fn job(number: u64) -> NewJob {
 fn look() -> ClaimRequest {
     ClaimRequest {
         foreseen: None,
+        is_begun: false,
         slot: 0,
         resident: vec![RunnerKey::new("sha256:7", "")],
         paused: Vec::new(),

@@ -69,6 +69,7 @@ fn used(caller: Option<&str>) -> f64 {
 fn wish(choose: Choose) -> ClaimRequest {
     ClaimRequest {
         foreseen: None,
+        is_begun: false,
         slot: 0,
         resident: vec![runner(RUNNERS - 1), runner(7)],
         paused: Vec::new(),

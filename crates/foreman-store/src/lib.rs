@@ -72,6 +72,7 @@
 //!             })
 //!         }),
 //!         foreseen: None,
+//!         is_begun: false,
 //!     })
 //!     .await?
 //!     .ok_or("no job is ready")?;

@@ -144,3 +144,20 @@ async fn who_was_answered_ahead_of_a_claim_that_nobody_knows_of_is_told_so() {
         assert_eq!(ending, Ending::Unknown);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_job_whose_claim_comes_to_nothing_in_a_shutdown_stays_and_its_caller_is_told() {
+    let (mut rig, [second, _streamed]) = with_waiting(["two", "streamed"]).await;
+    *rig.store.refusal.lock().unwrap() = Some(StoreError::Busy);
+    rig.shutdown.drain.cancel();
+    settle_down().await;
+
+    let_go(&rig);
+    rig.scheduler.join_next().await.unwrap().unwrap().unwrap();
+
+    assert_eq!(rig.job(second.id()).await.progress.state, JobState::Queued);
+    let Some(First::Ended { ending, .. }) = second.first().now_or_never() else {
+        panic!("nobody has told");
+    };
+    assert_eq!(ending, Ending::ShuttingDown);
+}

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 use foreman_job::{Endpoint, JobId, Priority, RunnerKey, Timestamp};
 use foreman_ollama::{FakeReply, RecordedRequest};
-use foreman_scheduler::{SeededRandom, SubmitError, Ticket};
+use foreman_scheduler::{NewRequest, SeededRandom, SubmitError, Ticket};
 use foreman_store::{NewJob, QueueStore, StoredRequest};
 use serde_json::json;
 use tokio::sync::{Notify, Semaphore};
@@ -162,6 +162,28 @@ async fn no_job_gets_the_answer_of_another_one_that_was_begun() {
         let answer = rig.store.answer(id).await.unwrap().unwrap();
         assert!(String::from_utf8_lossy(&answer.chunks.concat()).contains("other"));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_that_leaves_before_its_job_is_sent_to_the_store_leaves_nothing() {
+    let rig = Rig::start().await;
+    rig.fake.on("/api/chat", echo);
+    rig.store.entries.forget_permits(usize::MAX);
+    let of_ann = || NewRequest {
+        caller: Some("ann".to_owned()),
+        max_queued: Some(1),
+        ..chat("a", "x")
+    };
+    let mut left = Box::pin(rig.try_submit(of_ann()));
+    tokio::select! {
+        _ = &mut left => panic!("taken before it was accepted"),
+        () = settle_down() => {}
+    }
+    drop(left);
+    settle_down().await;
+
+    rig.store.entries.add_permits(1);
+    assert!(rig.try_submit(of_ann()).await.is_ok());
 }
 
 #[tokio::test(start_paused = true)]

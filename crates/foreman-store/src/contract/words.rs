@@ -102,6 +102,7 @@ pub(super) const fn choice(head: &HeadJob, reason: PickReason) -> Choice {
 pub(super) fn wish(now: i64) -> ClaimRequest {
     ClaimRequest {
         foreseen: None,
+        is_begun: false,
         slot: SLOT,
         resident: Vec::new(),
         paused: Vec::new(),

@@ -123,8 +123,11 @@ impl Line {
         self.wait(jobs);
     }
 
-    /// Returns who comes after a ready job.
+    /// Returns who comes after its first job, which is this one if it is known.
     pub(super) fn after(&self, member: Member) -> First {
+        if self.is_unknown() {
+            return First::Unknown;
+        }
         match self.recent.from(member.spot.seq.saturating_add(1)) {
             Some(mut known) => known.next().map_or(First::Nobody, |spot| First::At(*spot)),
             None => First::Unknown,

@@ -116,6 +116,23 @@ fn a_change_that_is_undone_leaves_the_counts_as_they_were() {
 }
 
 #[test]
+fn where_the_first_is_not_known_nobody_is_taken_for_it_when_another_leaves() {
+    let a = group("a", None);
+    let mut depths = Depths::default();
+    for seq in [5, 7, 9] {
+        depths.apply(&Move::In(Arc::clone(&a), ready(seq)));
+    }
+    let older = Move::In(Arc::clone(&a), ready(3));
+    depths.apply(&older);
+    depths.undo(&older);
+
+    assert_eq!(depths.next(&a, ready(7)), First::Unknown);
+    depths.find(&a, Some(spot(5)));
+    assert_eq!(depths.next(&a, ready(7)), First::Nobody);
+    assert_eq!(depths.next(&a, ready(5)), First::At(spot(7)));
+}
+
+#[test]
 fn after_a_first_one_that_has_expired_the_next_is_known_or_looked_for() {
     let a = group("a", None);
     let mut depths = Depths::default();

@@ -33,11 +33,6 @@ const ORDERED: Load = Load {
     bytes: 0,
 };
 
-const UNHURRIED: Load = Load {
-    urgent: false,
-    ..ORDERED
-};
-
 /// Jobs that are accepted by one command.
 const PART: usize = 1024;
 
@@ -224,10 +219,9 @@ impl QueueStore for SqliteStore {
     }
 
     async fn claim(&self, request: ClaimRequest) -> Result<Option<Claimed>, StoreError> {
-        let load = match request.foreseen {
-            // Whoever foresaw it has begun with it already.
-            Some(_) => UNHURRIED,
-            None => ORDERED,
+        let load = Load {
+            urgent: !request.is_begun,
+            ..ORDERED
         };
         let claim = self
             .writer

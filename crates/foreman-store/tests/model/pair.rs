@@ -243,6 +243,7 @@ impl Pair {
     pub(crate) fn wish(&self, slot: u32, resident: &[u8], paused: Option<u8>) -> ClaimRequest {
         ClaimRequest {
             foreseen: None,
+            is_begun: false,
             slot,
             resident: resident.iter().map(|model| runner(*model)).collect(),
             paused: paused.iter().map(|model| format!("m{model}")).collect(),

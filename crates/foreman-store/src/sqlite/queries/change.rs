@@ -39,7 +39,9 @@ pub(in crate::sqlite) fn settle(
         (None, Some(seq)) => rows::by_seq(tx.conn, seq)?,
         (None, None) => rows::by_id(tx.conn, settlement.id)?,
     };
-    let before = before.ok_or(StoreError::NotFound)?;
+    let before = before
+        .filter(|job| job.id == settlement.id)
+        .ok_or(StoreError::NotFound)?;
     let after = transition::settle(&before, settlement)?;
     write(tx, &before, &after, settlement.now)?;
     let run = Run::of(&before);

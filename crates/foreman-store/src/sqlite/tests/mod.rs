@@ -128,6 +128,7 @@ pub(super) fn job(number: u64, body: usize) -> NewJob {
 fn wish() -> ClaimRequest {
     ClaimRequest {
         foreseen: None,
+        is_begun: false,
         slot: 0,
         resident: Vec::new(),
         paused: Vec::new(),

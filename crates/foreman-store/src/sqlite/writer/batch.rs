@@ -219,11 +219,11 @@ fn once(
 ) -> Result<(), Stop> {
     let (conn, mark) = (tx.conn, tx.mark());
     let outcome = begin(conn).map_err(Stop::Fault).and_then(|()| {
-        run_all(tx, commands, waiting, with_savepoints)?;
-        let mut late = more();
-        let ran = run_all(tx, &mut late, waiting, with_savepoints);
-        commands.append(&mut late);
-        ran?;
+        let mut here = Vec::new();
+        run_from(tx, 0, (commands, &mut here), waiting, with_savepoints)?;
+        let first = commands.len();
+        commands.append(&mut more());
+        run_from(tx, first, (commands, &mut here), waiting, with_savepoints)?;
         commit(conn).map_err(Stop::Fault)
     });
     if outcome.is_err() {
@@ -236,22 +236,23 @@ fn once(
     outcome
 }
 
-/// Runs commands in their order. Those that wait for jobs are run again behind each one that accepts
-/// some: what comes later may be about the job that they find.
-fn run_all(
+/// Runs commands from one on, in their order. Those that wait for jobs, also the ones `here` among the
+/// commands, are run again behind each one that accepts some: what comes later may be about the job
+/// that they find.
+fn run_from(
     tx: &mut Tx<'_>,
-    commands: &mut [Box<dyn Command>],
+    first: usize,
+    (commands, here): (&mut [Box<dyn Command>], &mut Vec<usize>),
     waiting: &mut [Box<dyn Command>],
     with_savepoints: bool,
 ) -> Result<(), Stop> {
-    let mut wait_here = Vec::new();
-    for number in 0..commands.len() {
+    for number in first..commands.len() {
         let Some(command) = commands.get_mut(number) else {
             continue;
         };
         run_one(tx, command.as_mut(), with_savepoints)?;
         if command.waits() {
-            wait_here.push(number);
+            here.push(number);
         }
         if !std::mem::take(&mut tx.arrived) {
             continue;
@@ -259,7 +260,7 @@ fn run_all(
         for command in waiting.iter_mut().filter(|it| it.waits()) {
             run_one(tx, command.as_mut(), with_savepoints)?;
         }
-        for number in &wait_here {
+        for number in here.iter() {
             if let Some(command) = commands.get_mut(*number).filter(|it| it.waits()) {
                 run_one(tx, command.as_mut(), with_savepoints)?;
             }
@@ -397,6 +398,63 @@ mod tests {
             rows_after([Row(1, Ran::Well), Row(2, Ran::Refused), Row(3, Ran::Well)]);
 
         assert_eq!((counted, rows), (Ok(2), vec![1, 3]));
+    }
+
+    /// Accepts a job.
+    struct Arrival;
+
+    impl Command for Arrival {
+        fn load(&self) -> Load {
+            DURABLE
+        }
+
+        fn run(&mut self, tx: &mut Tx<'_>) -> Ran {
+            tx.accepted(Timestamp::from_millis(1));
+            Ran::Well
+        }
+
+        fn answer(self: Box<Self>) {}
+
+        fn refuse(self: Box<Self>, _why: &Refusal) {}
+    }
+
+    /// Waits until it has been run so often.
+    struct Wish(u32);
+
+    impl Command for Wish {
+        fn load(&self) -> Load {
+            DURABLE
+        }
+
+        fn run(&mut self, _tx: &mut Tx<'_>) -> Ran {
+            self.0 = self.0.saturating_sub(1);
+            Ran::Well
+        }
+
+        fn answer(self: Box<Self>) {}
+
+        fn refuse(self: Box<Self>, _why: &Refusal) {}
+
+        fn waits(&self) -> bool {
+            self.0 > 0
+        }
+    }
+
+    #[test]
+    fn who_waits_is_run_again_behind_each_arrival_also_one_that_was_taken_along() {
+        let conn = Connection::open_in_memory().unwrap();
+        let mut depths = Depths::default();
+        let tx = Tx::new(&conn, &mut depths, QueueCounts::default(), Room::endless());
+        let mut group: Vec<Box<dyn Command>> = vec![Box::new(Arrival), Box::new(Wish(2))];
+        let mut waiting: Vec<Box<dyn Command>> = vec![Box::new(Wish(2)), Box::new(Wish(3))];
+
+        let changes = run(tx, &mut group, &mut waiting, || vec![Box::new(Arrival)]);
+
+        assert!(changes.is_ok());
+        assert_eq!(group.len(), 3);
+        assert!(group.iter().all(|it| !it.waits()));
+        let left: Vec<_> = waiting.iter().map(|it| it.waits()).collect();
+        assert_eq!(left, [false, true]);
     }
 
     #[test]

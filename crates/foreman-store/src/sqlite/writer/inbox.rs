@@ -122,20 +122,19 @@ impl Inbox {
     /// Takes what has come since, for the one who has the pen and is about to commit: nothing that
     /// would delay this by much.
     pub(super) fn more(&self) -> Vec<Box<dyn Command>> {
-        let mut state = self.lock();
-        let count = state.fits(MORE_BYTES);
-        state.first(count)
+        self.lock().more()
     }
 
     /// Takes the pen if something has come that need not wait for the next flush, since no job
     /// waits in the queue.
     pub(super) fn take_more(&self) -> Option<Vec<Box<dyn Command>>> {
         let mut state = self.lock();
-        if state.writing || state.jobs_wait || state.commands.0.is_empty() {
+        if state.writing || state.jobs_wait {
             return None;
         }
-        state.writing = true;
-        Some(state.group())
+        let more = state.more();
+        state.writing = !more.is_empty();
+        state.writing.then_some(more)
     }
 
     /// Waits for something to do, and takes the pen; none when there will be nothing more.
@@ -245,6 +244,12 @@ impl State {
     /// Takes commands of so many bytes; the first one whatever it has.
     fn group(&mut self) -> Vec<Box<dyn Command>> {
         let count = self.fits(GROUP_BYTES).max(1);
+        self.first(count)
+    }
+
+    /// Takes what may be taken along.
+    fn more(&mut self) -> Vec<Box<dyn Command>> {
+        let count = self.fits(MORE_BYTES);
         self.first(count)
     }
 
