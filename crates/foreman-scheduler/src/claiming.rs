@@ -41,7 +41,7 @@ pub(crate) async fn sent<T>(call: BoxFuture<'static, T>) -> Sent<T> {
 /// How long a claim waits for a job.
 struct Wait {
     /// Ends it when it is dropped.
-    _enough: oneshot::Sender<()>,
+    enough: Option<oneshot::Sender<()>>,
     latest: Instant,
     /// Set when the job that is expected is not accepted.
     dropped: Option<CancellationToken>,
@@ -65,7 +65,7 @@ impl Claiming {
         let (enough, until) = oneshot::channel();
         let claim = async move { shared.store.claim_arrival(wish, until).await };
         let wait = Wait {
-            _enough: enough,
+            enough: Some(enough),
             latest,
             dropped: None,
         };
@@ -77,7 +77,7 @@ impl Claiming {
         Self { answer, wait }
     }
 
-    /// Tells whether it waits for a job: it may find another one than was expected.
+    /// Tells whether it waits for a job, or did: it may have found another one than was expected.
     pub(crate) const fn waits(&self) -> bool {
         self.wait.is_some()
     }
@@ -91,7 +91,9 @@ impl Claiming {
 
     /// Lets it wait no longer.
     pub(crate) fn enough(&mut self) {
-        self.wait = None;
+        if let Some(wait) = &mut self.wait {
+            drop(wait.enough.take());
+        }
     }
 
     /// Waits for the answer.
@@ -122,7 +124,9 @@ impl Wait {
     /// Waits until there is nothing to wait for any more.
     async fn ended(wait: Option<&Self>) {
         let Some(Self {
-            latest, dropped, ..
+            enough: Some(_),
+            latest,
+            dropped,
         }) = wait
         else {
             return pending().await;

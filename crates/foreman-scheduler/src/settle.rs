@@ -231,6 +231,8 @@ impl Settling {
             AheadOf::Claimed => Ok(true),
             AheadOf::Nothing => Ok(false),
             AheadOf::Claiming(claiming) => claiming.answer().await.map(|claimed| {
+                // Such a claim takes its job or none.
+                let claimed = claimed.filter(|it| it.job.id == self.claimed.job.id);
                 let is_claimed = claimed.is_some();
                 if let Some(claimed) = claimed {
                     let (job, reason) = (&claimed.job, claimed.reason);

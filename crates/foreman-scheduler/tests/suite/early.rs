@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use bytes::Bytes;
 use foreman_job::{Endpoint, JobId, Priority, RunnerKey, Timestamp};
@@ -161,6 +162,28 @@ async fn no_job_gets_the_answer_of_another_one_that_was_begun() {
         assert_eq!(rig.prompts(), ["first", "slow", "other", "slow"]);
         let answer = rig.store.answer(id).await.unwrap().unwrap();
         assert!(String::from_utf8_lossy(&answer.chunks.concat()).contains("other"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_acceptance_that_takes_longer_than_the_claim_waits_is_answered_all_the_same() {
+    for way in WAYS {
+        let rig = waiting_for(way).await;
+        rig.store.entries.forget_permits(usize::MAX);
+        let mut answer = Box::pin(async { text(rig.submit(chat("a", "second")).await).await });
+        tokio::select! {
+            _ = &mut answer => panic!("answered before it was accepted"),
+            () = until_sent(&rig, 2) => {}
+        }
+        tokio::select! {
+            _ = &mut answer => panic!("answered before it was accepted"),
+            () = tokio::time::sleep(Duration::from_secs(5)) => {}
+        }
+
+        rig.store.entries.add_permits(1);
+        assert!(answer.await.contains("second"));
+        assert_eq!(rig.prompts(), ["first", "second", "second"]);
+        assert_eq!(rig.store.counts().done, 2);
     }
 }
 
