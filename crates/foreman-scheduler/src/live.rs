@@ -263,8 +263,10 @@ impl LiveJobs {
 
     /// The same for a job that may not be claimed: only if it is live.
     pub(crate) fn for_early_run(&self, id: JobId) -> Option<Arc<LiveJob>> {
-        let live = self.get(id)?;
+        let state = self.lock();
+        let live = state.jobs.get(&id).map(Arc::clone)?;
         live.claimed.store(true, Ordering::Release);
+        drop(state);
         Some(live)
     }
 

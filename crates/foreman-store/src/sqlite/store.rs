@@ -154,8 +154,11 @@ impl SqliteStore {
                     outcome: Outcome::Released,
                     log: None,
                 };
-                self.settle(release).await?;
-                return Err(other);
+                match self.settle(release).await {
+                    // Its end may have come behind the claim.
+                    Ok(_) | Err(StoreError::Lost(_)) => return Err(other),
+                    Err(error) => return Err(error),
+                }
             }
         };
         Ok(claimed)
@@ -225,7 +228,7 @@ impl QueueStore for SqliteStore {
         };
         let claim = self
             .writer
-            .call(load, move |tx| queries::claim(tx, &request));
+            .call_now(load, move |tx| queries::claim(tx, &request));
         self.taken(claim.await?).await
     }
 
@@ -272,7 +275,7 @@ impl QueueStore for SqliteStore {
             ..DURABLE
         };
         self.writer
-            .call(load, move |tx| queries::settle(tx, &settlement))
+            .call_now(load, move |tx| queries::settle(tx, &settlement))
             .await
     }
 

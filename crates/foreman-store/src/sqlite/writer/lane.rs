@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, oneshot};
 
 use super::Tx;
 use super::command::{Call, Command, Load, Patient};
@@ -14,7 +14,8 @@ use super::owner::{Shared, Writer};
 use crate::sqlite::own_thread::OwnThread;
 use crate::{StoreError, UnknownCause};
 
-/// Commands that may wait at a time: some groups' worth; more callers wait for their turn.
+/// Commands that may wait at a time: some groups' worth; more callers wait for their turn, but for
+/// those of the worker, which has few.
 const WAITING: usize = 1024;
 
 /// Where the answer to a command arrives.
@@ -65,7 +66,7 @@ impl WriteLane {
         T: Send + 'static,
         F: FnMut(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
     {
-        let (call, answer) = self.prepare(load, run).await?;
+        let (call, answer) = prepare(load, run, self.turn().await?);
         self.send(Box::new(call))?;
         Ok(answer)
     }
@@ -78,23 +79,34 @@ impl WriteLane {
         answer.await.unwrap_or_else(|_| Err(self.gone()))
     }
 
-    /// Waits for the caller's turn; what is answered arrives at the receiver.
-    async fn prepare<T, F>(
+    /// The same, sent when the future is polled for the first time: for the few whose order counts.
+    pub(in crate::sqlite) async fn call_now<T, F>(
         &self,
         load: Load,
         run: F,
-    ) -> Result<(Call<T, F>, Receiving<T>), StoreError> {
-        let waiting = Arc::clone(&self.waiting);
-        let permit = waiting.acquire_owned().await;
-        let (reply, answer) = oneshot::channel();
-        let call = Call {
-            load,
-            run,
-            outcome: None,
-            reply,
-            _permit: permit.map_err(|_| StoreError::Closed)?,
-        };
-        Ok((call, answer))
+    ) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnMut(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
+        let (call, answer) = prepare(load, run, self.turn_now()?);
+        self.send(Box::new(call))?;
+        self.answered(answer).await
+    }
+
+    /// Waits for the caller's turn.
+    async fn turn(&self) -> Result<Option<OwnedSemaphorePermit>, StoreError> {
+        let permit = Arc::clone(&self.waiting).acquire_owned().await;
+        permit.map(Some).map_err(|_| StoreError::Closed)
+    }
+
+    /// Waits for nobody.
+    fn turn_now(&self) -> Result<Option<OwnedSemaphorePermit>, StoreError> {
+        match Arc::clone(&self.waiting).try_acquire_owned() {
+            Ok(permit) => Ok(Some(permit)),
+            Err(TryAcquireError::NoPermits) => Ok(None),
+            Err(TryAcquireError::Closed) => Err(StoreError::Closed),
+        }
     }
 
     /// The same for something that may find nothing: it is run again whenever jobs are accepted, in
@@ -110,7 +122,7 @@ impl WriteLane {
         F: FnMut(&mut Tx<'_>) -> Result<Option<T>, StoreError> + Send + 'static,
     {
         let is_enough = Arc::new(AtomicBool::new(false));
-        let (mut call, mut answer) = self.prepare(load, run).await?;
+        let (mut call, mut answer) = prepare(load, run, self.turn_now()?);
         call.outcome = Some(Ok(None));
         let enough_flag = Arc::clone(&is_enough);
         self.send(Box::new(Patient {
@@ -156,6 +168,23 @@ impl WriteLane {
             StoreError::Unknown(UnknownCause("the writer is gone".to_owned()))
         }
     }
+}
+
+/// Makes a command; what is answered arrives at the receiver.
+fn prepare<T, F>(
+    load: Load,
+    run: F,
+    permit: Option<OwnedSemaphorePermit>,
+) -> (Call<T, F>, Receiving<T>) {
+    let (reply, answer) = oneshot::channel();
+    let call = Call {
+        load,
+        run,
+        outcome: None,
+        reply,
+        _permit: permit,
+    };
+    (call, answer)
 }
 
 /// Lets the threads finish what they were sent, so that the database is free for the next owner.

@@ -311,6 +311,12 @@ impl Writer {
         for command in group {
             self.process(vec![command], Round::Alone, Vec::new);
         }
+        if self.jobs_wait() {
+            // Those that wait for jobs have seen none of them.
+            for command in std::mem::take(&mut self.waiting.0) {
+                self.process(vec![command], Round::Alone, Vec::new);
+            }
+        }
     }
 
     /// Gives up: nobody knows what of this group is on disk.
