@@ -44,6 +44,7 @@
 //!
 //! The example `embed` submits requests and reads their answers.
 
+mod ahead;
 mod attempt;
 mod breaker;
 mod claim;

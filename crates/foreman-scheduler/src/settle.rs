@@ -168,7 +168,8 @@ impl Settling {
 
     /// Sends the outcome to the store, whatever has become of the claim before it.
     pub(crate) async fn send(&self) -> Sent<Result<Job, StoreError>> {
-        let (shared, settlement) = (Arc::clone(&self.shared), self.settlement());
+        let (shared, log) = (Arc::clone(&self.shared), self.log.clone());
+        let settlement = self.settlement(log);
         sent(async move { shared.store.settle(settlement).await }.boxed()).await
     }
 
@@ -272,7 +273,7 @@ impl Settling {
         }
     }
 
-    fn settlement(&self) -> Settlement {
+    fn settlement(&self, log: Option<RunLog>) -> Settlement {
         let job = &self.claimed.job;
         Settlement {
             id: job.id,
@@ -281,15 +282,16 @@ impl Settling {
             epoch: job.progress.epoch,
             now: self.shared.clock.now(),
             outcome: self.verdict.outcome.clone(),
-            log: self.log.clone(),
+            log,
         }
     }
 
     /// Commits the outcome; a busy database is waited for, on a full disk the answer's body is
     /// given up before the outcome is.
-    async fn make_durable(&self) -> Result<Job, StoreError> {
+    async fn make_durable(&mut self) -> Result<Job, StoreError> {
+        let log = self.log.take();
         let job = &self.claimed.job;
-        let mut settlement = self.settlement();
+        let mut settlement = self.settlement(log);
         loop {
             match self.shared.store.settle(settlement.clone()).await {
                 Err(StoreError::Busy) => {

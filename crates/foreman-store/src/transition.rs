@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use foreman_job::lifecycle::{Epoch, Event, IllegalTransition, MAX_CRASHES, step};
-use foreman_job::{FailureKind, Job, JobFailure, JobState, Timestamp};
+use foreman_job::{FailureKind, Job, JobFailure, JobState, PickReason, Timestamp};
 
-use crate::{Outcome, Settlement};
+use crate::{Claimed, FIRST_EVENT, Outcome, Settlement, StoredRequest};
 
 /// Applies an event and notes its time.
 pub(crate) fn apply(job: &Job, event: &Event, now: Timestamp) -> Result<Job, IllegalTransition> {
@@ -31,6 +31,25 @@ pub(crate) fn apply(job: &Job, event: &Event, now: Timestamp) -> Result<Job, Ill
         after.finished_at = Some(now);
     }
     Ok(after)
+}
+
+impl Claimed {
+    /// Returns what the first claim of a job answers, as far as that can be said before it; none of
+    /// a job that rests.
+    pub fn first(
+        job: &Job,
+        request: StoredRequest,
+        reason: PickReason,
+        now: Timestamp,
+    ) -> Option<Self> {
+        Some(Self {
+            job: apply(job, &Event::Claim, now.max(job.created_at)).ok()?,
+            reason,
+            request: Some(request),
+            // Only runs have events.
+            next_event: FIRST_EVENT.saturating_add(1),
+        })
+    }
 }
 
 /// Ends a claim.

@@ -5,13 +5,13 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use foreman_job::lifecycle::{Epoch, Event, Progress};
+use foreman_job::lifecycle::{Epoch, Progress};
 use foreman_job::{
     Choice, Endpoint, HeadJob, Job, JobFailure, JobId, JobState, PickReason, Priority, QueueHeads,
     RunnerKey, Timestamp, Usage,
 };
 
-use crate::{Depth, FIRST_EVENT, RunLog, StoreError, transition};
+use crate::{Depth, RunLog, StoreError};
 
 /// Header names and values in the order they came.
 pub type Headers = Vec<(String, String)>;
@@ -124,25 +124,6 @@ pub struct Foreseen {
     /// It may still come to nothing: before the claim is answered nobody may be told anything that
     /// comes of it.
     pub claimed: Option<Claimed>,
-}
-
-impl Claimed {
-    /// Returns what the first claim of a job answers, as far as that can be said before it; none of
-    /// a job that rests.
-    pub fn first(
-        job: &Job,
-        request: StoredRequest,
-        reason: PickReason,
-        now: Timestamp,
-    ) -> Option<Self> {
-        Some(Self {
-            job: transition::apply(job, &Event::Claim, now.max(job.created_at)).ok()?,
-            reason,
-            request: Some(request),
-            // Only runs have events.
-            next_event: FIRST_EVENT.saturating_add(1),
-        })
-    }
 }
 
 impl ClaimRequest {

@@ -66,6 +66,17 @@ async fn until_sent(rig: &Rig, chats: usize) {
     }
 }
 
+/// Waits for something that happens before a future ends.
+async fn meanwhile<T>(
+    future: &mut (impl Future<Output = T> + Unpin),
+    event: impl Future<Output = ()>,
+) {
+    tokio::select! {
+        _ = future => panic!("it has ended too early"),
+        () = event => {}
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_lone_job_is_at_the_target_before_it_is_accepted_and_is_sent_once() {
     for way in WAYS {
@@ -73,10 +84,7 @@ async fn a_lone_job_is_at_the_target_before_it_is_accepted_and_is_sent_once() {
         rig.store.entries.forget_permits(usize::MAX);
         let mut answer = Box::pin(async { text(rig.submit(chat("a", "second")).await).await });
 
-        tokio::select! {
-            _ = &mut answer => panic!("answered before it was accepted"),
-            () = until_sent(&rig, 2) => {}
-        }
+        meanwhile(&mut answer, until_sent(&rig, 2)).await;
         settle_down().await;
         assert_eq!(rig.store.counts().queued, 0);
         assert_eq!(rig.handle.status().running, None);
@@ -93,10 +101,7 @@ async fn a_job_that_was_answered_and_is_refused_then_was_never_there() {
     let rig = waiting_for(whole).await;
     rig.store.entries.forget_permits(usize::MAX);
     let mut refused = Box::pin(rig.try_submit(chat("a", "refused")));
-    tokio::select! {
-        _ = &mut refused => panic!("judged before it was looked at"),
-        () = until_sent(&rig, 2) => {}
-    }
+    meanwhile(&mut refused, until_sent(&rig, 2)).await;
     settle_down().await;
 
     rig.store.closed.store(true, Ordering::SeqCst);
@@ -120,10 +125,7 @@ async fn a_job_that_is_refused_is_taken_back_from_the_target() {
     });
     rig.store.entries.forget_permits(usize::MAX);
     let mut refused = Box::pin(rig.try_submit(chat("a", "refused")));
-    tokio::select! {
-        _ = &mut refused => panic!("judged before it was looked at"),
-        () = until_sent(&rig, 2) => {}
-    }
+    meanwhile(&mut refused, until_sent(&rig, 2)).await;
 
     rig.store.closed.store(true, Ordering::SeqCst);
     rig.store.entries.add_permits(2);
@@ -146,10 +148,7 @@ async fn no_job_gets_the_answer_of_another_one_that_was_begun() {
         let rig = waiting_for(way).await;
         rig.store.entries.forget_permits(usize::MAX);
         let mut slow = Box::pin(async { text(rig.submit(chat("a", "slow")).await).await });
-        tokio::select! {
-            _ = &mut slow => panic!("answered before it was accepted"),
-            () = until_sent(&rig, 2) => {}
-        }
+        meanwhile(&mut slow, until_sent(&rig, 2)).await;
         settle_down().await;
 
         let other = stored("a", "other");
@@ -171,14 +170,8 @@ async fn an_acceptance_that_takes_longer_than_the_claim_waits_is_answered_all_th
         let rig = waiting_for(way).await;
         rig.store.entries.forget_permits(usize::MAX);
         let mut answer = Box::pin(async { text(rig.submit(chat("a", "second")).await).await });
-        tokio::select! {
-            _ = &mut answer => panic!("answered before it was accepted"),
-            () = until_sent(&rig, 2) => {}
-        }
-        tokio::select! {
-            _ = &mut answer => panic!("answered before it was accepted"),
-            () = tokio::time::sleep(Duration::from_secs(5)) => {}
-        }
+        meanwhile(&mut answer, until_sent(&rig, 2)).await;
+        meanwhile(&mut answer, tokio::time::sleep(Duration::from_secs(5))).await;
 
         rig.store.entries.add_permits(1);
         assert!(answer.await.contains("second"));
@@ -198,10 +191,7 @@ async fn a_caller_that_leaves_before_its_job_is_sent_to_the_store_leaves_nothing
         ..chat("a", "x")
     };
     let mut left = Box::pin(rig.try_submit(of_ann()));
-    tokio::select! {
-        _ = &mut left => panic!("taken before it was accepted"),
-        () = settle_down() => {}
-    }
+    meanwhile(&mut left, settle_down()).await;
     drop(left);
     settle_down().await;
 
@@ -214,10 +204,7 @@ async fn a_job_of_another_model_is_not_sent_before_its_claim() {
     let rig = waiting().await;
     rig.store.entries.forget_permits(usize::MAX);
     let mut answer = Box::pin(async { text(rig.submit(chat("b", "second")).await).await });
-    tokio::select! {
-        _ = &mut answer => panic!("answered before it was accepted"),
-        () = settle_down() => {}
-    }
+    meanwhile(&mut answer, settle_down()).await;
     assert_eq!(rig.prompts(), ["first"]);
 
     rig.store.entries.add_permits(1);
@@ -231,10 +218,7 @@ async fn the_first_job_of_a_life_is_not_sent_before_its_claim() {
     rig.fake.on("/api/chat", echo);
     rig.store.entries.forget_permits(usize::MAX);
     let mut answer = Box::pin(async { text(rig.submit(chat("a", "first")).await).await });
-    tokio::select! {
-        _ = &mut answer => panic!("answered before it was accepted"),
-        () = settle_down() => {}
-    }
+    meanwhile(&mut answer, settle_down()).await;
     assert_eq!(rig.prompts(), Vec::<String>::new());
 
     rig.store.entries.add_permits(1);

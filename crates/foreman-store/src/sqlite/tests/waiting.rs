@@ -1,5 +1,7 @@
 //! Claims that wait for a job.
 
+use std::sync::mpsc;
+
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
@@ -16,13 +18,18 @@ struct Waiting {
 impl Waiting {
     /// Returns when the claim has found nothing.
     async fn begin(store: &Arc<SqliteStore>) -> Self {
+        let waiting = Self::sent(store).await;
+        // Answered after it, whatever they share.
+        assert_eq!(store.claim(wish()).await.unwrap(), None);
+        waiting
+    }
+
+    async fn sent(store: &Arc<SqliteStore>) -> Self {
         let (enough, until) = oneshot::channel();
         let mut tasks = JoinSet::new();
         let claiming = Arc::clone(store);
         tasks.spawn(async move { claiming.claim_arrival(wish(), until).await });
         all_sent().await;
-        // Answered after it, whatever they share.
-        assert_eq!(store.claim(wish()).await.unwrap(), None);
         Self {
             tasks,
             enough: Some(enough),
@@ -51,32 +58,35 @@ async fn a_job_is_claimed_in_the_transaction_that_accepts_it() {
     store.settle(done(&claimed)).await.unwrap();
 }
 
+/// Behind a held command the only job is cancelled, a claim waits, and job 2 is accepted.
+async fn with_an_arrival(
+    tasks: &mut JoinSet<()>,
+    store: &Arc<SqliteStore>,
+) -> (mpsc::Sender<()>, Waiting) {
+    let release = held(tasks, store, 1).await;
+    let cancelling = Arc::clone(store);
+    tasks.spawn(async move {
+        cancelling.cancel(job(1, 10).id, wish().now).await.unwrap();
+    });
+    all_sent().await;
+    let waiting = Waiting::sent(store).await;
+    let accepting = Arc::clone(store);
+    tasks.spawn(async move { accept(&accepting, 2).await });
+    all_sent().await;
+    (release, waiting)
+}
+
 #[tokio::test]
 async fn a_job_that_comes_with_the_claim_and_after_it_is_not_missed() {
     let disk = OnDisk::default();
     let store = Arc::new(disk.open_store());
     accept(&store, 1).await;
     let mut tasks = JoinSet::new();
-    let mut claiming = JoinSet::new();
-    let (_enough, until) = oneshot::channel();
-
-    let release = held(&mut tasks, &store, 1).await;
-    let cancelling = Arc::clone(&store);
-    tasks.spawn(async move {
-        cancelling.cancel(job(1, 10).id, wish().now).await.unwrap();
-    });
-    all_sent().await;
-    let waiting = Arc::clone(&store);
-    claiming.spawn(async move { waiting.claim_arrival(wish(), until).await });
-    all_sent().await;
-    let accepting = Arc::clone(&store);
-    tasks.spawn(async move { accept(&accepting, 2).await });
-    all_sent().await;
+    let (release, claiming) = with_an_arrival(&mut tasks, &store).await;
     let before = store.stats().commits;
     drop(release);
 
-    let claimed = claiming.join_next().await.unwrap().unwrap().unwrap();
-    assert_eq!(claimed.unwrap().job.id, job(2, 10).id);
+    assert_eq!(claiming.end().await.unwrap().job.id, job(2, 10).id);
     tasks.join_all().await;
     // All of it goes with the one that was held.
     assert_eq!(store.stats().commits, before + 1);
@@ -89,23 +99,7 @@ async fn a_run_can_end_in_the_commit_that_accepts_and_claims_its_job() {
     accept(&store, 1).await;
     let mut tasks = JoinSet::new();
     let mut ending = JoinSet::new();
-    let (_enough, until) = oneshot::channel();
-
-    let release = held(&mut tasks, &store, 1).await;
-    let cancelling = Arc::clone(&store);
-    tasks.spawn(async move {
-        cancelling.cancel(job(1, 10).id, wish().now).await.unwrap();
-    });
-    all_sent().await;
-    let waiting = Arc::clone(&store);
-    tasks.spawn(async move {
-        let claimed = waiting.claim_arrival(wish(), until).await.unwrap();
-        assert_eq!(claimed.unwrap().job.id, job(2, 10).id);
-    });
-    all_sent().await;
-    let accepting = Arc::clone(&store);
-    tasks.spawn(async move { accept(&accepting, 2).await });
-    all_sent().await;
+    let (release, claiming) = with_an_arrival(&mut tasks, &store).await;
     let new = job(2, 10);
     let (reason, now) = (PickReason::Oldest, wish().now);
     let foreseen = Claimed::first(&new.to_job(0), new.request, reason, now).unwrap();
@@ -119,6 +113,7 @@ async fn a_run_can_end_in_the_commit_that_accepts_and_claims_its_job() {
     let before = store.stats().commits;
     drop(release);
 
+    assert_eq!(claiming.end().await.unwrap().job.id, job(2, 10).id);
     tasks.join_all().await;
     let ended = ending.join_next().await.unwrap().unwrap().unwrap();
     assert_eq!(ended.progress.state, JobState::Done);
