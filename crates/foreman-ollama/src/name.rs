@@ -1,5 +1,6 @@
 //! Model names, compared as Ollama compares them.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -51,11 +52,9 @@ impl ModelName {
     ///
     /// What Ollama would refuse.
     pub fn parse(text: &str) -> Result<Self, NameError> {
-        let (parts, source) = taken_apart(text)?;
-        Ok(Self {
-            canonical: parts.shortest(source).to_ascii_lowercase(),
-            source,
-        })
+        let (mut canonical, source) = shortest(text)?;
+        canonical.make_ascii_lowercase();
+        Ok(Self { canonical, source })
     }
 
     /// Returns a name as Ollama shows it: the shortest equal one, always with its tag, its letters
@@ -65,8 +64,7 @@ impl ModelName {
     ///
     /// What Ollama would refuse.
     pub fn shown(text: &str) -> Result<String, NameError> {
-        let (parts, source) = taken_apart(text)?;
-        Ok(parts.shortest(source))
+        Ok(shortest(text)?.0)
     }
 
     /// Returns the shortest equal name, lower-cased and always with its tag.
@@ -131,7 +129,8 @@ enum Suffix {
     Cloud,
 }
 
-fn taken_apart(text: &str) -> Result<(Parts, Source), NameError> {
+/// Writes a name without what goes without saying, but with its tag.
+fn shortest(text: &str) -> Result<(String, Source), NameError> {
     let text = text.trim();
     if text.is_empty() {
         return Err(NameError::Required);
@@ -140,30 +139,29 @@ fn taken_apart(text: &str) -> Result<(Parts, Source), NameError> {
     if suffix.is_some() && split_source(&base).1.is_some() {
         return Err(NameError::ConflictingSource(text.to_owned()));
     }
-    let parts = Parts::parse(&base)?;
     let source = match suffix {
         None => Source::Unspecified,
         Some(Suffix::Local) => Source::Local,
         Some(Suffix::Cloud) => Source::Cloud,
     };
-    Ok((parts, source))
+    Ok((Parts::parse(&base)?.shortest(source), source))
 }
 
 /// Takes `:local`, `:cloud` or the `-cloud` at the end of a tag off a name.
-fn split_source(text: &str) -> (String, Option<Suffix>) {
+fn split_source(text: &str) -> (Cow<'_, str>, Option<Suffix>) {
     let Some((base, last)) = text.rsplit_once(':') else {
-        return (text.to_owned(), None);
+        return (text.into(), None);
     };
     let last = last.trim();
-    let folded = last.to_lowercase();
-    match folded.as_str() {
-        "cloud" => return (base.to_owned(), Some(Suffix::Cloud)),
-        "local" => return (base.to_owned(), Some(Suffix::Local)),
-        _ => {}
+    if last.eq_ignore_ascii_case("cloud") {
+        return (base.into(), Some(Suffix::Cloud));
+    }
+    if last.eq_ignore_ascii_case("local") {
+        return (base.into(), Some(Suffix::Local));
     }
     match strip_suffix_folded(last, "-cloud") {
-        Some(tag) if !last.contains('/') => (format!("{base}:{tag}"), Some(Suffix::Cloud)),
-        Some(_) | None => (text.to_owned(), None),
+        Some(tag) if !last.contains('/') => (format!("{base}:{tag}").into(), Some(Suffix::Cloud)),
+        Some(_) | None => (text.into(), None),
     }
 }
 
@@ -172,15 +170,15 @@ fn strip_suffix_folded<'a>(text: &'a str, suffix: &str) -> Option<&'a str> {
     tail.eq_ignore_ascii_case(suffix).then_some(head)
 }
 
-struct Parts {
-    host: Option<String>,
-    namespace: Option<String>,
-    model: String,
-    tag: Option<String>,
+struct Parts<'t> {
+    host: Option<&'t str>,
+    namespace: Option<&'t str>,
+    model: &'t str,
+    tag: Option<&'t str>,
 }
 
-impl Parts {
-    fn parse(text: &str) -> Result<Self, NameError> {
+impl<'t> Parts<'t> {
+    fn parse(text: &'t str) -> Result<Self, NameError> {
         let after_slash = text.rsplit('/').next().unwrap_or(text);
         let (rest, tag) = match text.rsplit_once(':') {
             Some((rest, tag)) if after_slash.contains(':') => (rest, Some(tag)),
@@ -192,41 +190,45 @@ impl Parts {
             (rest, Some(namespace))
         });
         let host = rest.map(|rest| rest.split_once("://").map_or(rest, |(_, host)| host));
-        let valid = is_part(model, MAX_PART, ".")
-            && tag.is_none_or(|tag| is_part(tag, MAX_PART, "."))
-            && namespace.is_none_or(|namespace| is_part(namespace, MAX_PART, ""))
-            && host.is_none_or(|host| is_part(host, MAX_HOST, ".:"));
+        let valid = is_part(model, MAX_PART, b".")
+            && tag.is_none_or(|tag| is_part(tag, MAX_PART, b"."))
+            && namespace.is_none_or(|namespace| is_part(namespace, MAX_PART, b""))
+            && host.is_none_or(|host| is_part(host, MAX_HOST, b".:"));
         if !valid {
             return Err(NameError::Invalid);
         }
         Ok(Self {
-            host: host.map(str::to_owned),
-            namespace: namespace.map(str::to_owned),
-            model: model.to_owned(),
-            tag: tag.map(str::to_owned),
+            host,
+            namespace,
+            model,
+            tag,
         })
     }
 
-    /// Writes the name without what goes without saying, but with its tag.
     fn shortest(&self, source: Source) -> String {
-        let namespace = self.namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE);
-        let place = match self.host.as_deref() {
-            Some(host) if !host.eq_ignore_ascii_case(DEFAULT_HOST) => {
-                format!("{host}/{namespace}/")
-            }
-            Some(_) | None if !namespace.eq_ignore_ascii_case(DEFAULT_NAMESPACE) => {
-                format!("{namespace}/")
-            }
-            Some(_) | None => String::new(),
+        let host = self
+            .host
+            .filter(|host| !host.eq_ignore_ascii_case(DEFAULT_HOST));
+        let namespace = self
+            .namespace
+            .filter(|namespace| !namespace.eq_ignore_ascii_case(DEFAULT_NAMESPACE));
+        let tag = match (self.tag, source) {
+            (None, Source::Cloud) => "cloud",
+            (tag, _) => tag.unwrap_or(DEFAULT_TAG),
         };
-        let model = &self.model;
-        match (self.tag.as_deref(), source) {
-            (Some(tag), Source::Cloud) => format!("{place}{model}:{tag}-cloud"),
-            (None, Source::Cloud) => format!("{place}{model}:cloud"),
-            (tag, Source::Unspecified | Source::Local) => {
-                format!("{place}{model}:{}", tag.unwrap_or(DEFAULT_TAG))
-            }
+        let end = match (self.tag, source) {
+            (Some(_), Source::Cloud) => "-cloud",
+            _ => "",
+        };
+        let mut name = String::with_capacity(self.model.len() + 1 + tag.len() + end.len());
+        if let Some(host) = host {
+            let namespace = self.namespace.unwrap_or(DEFAULT_NAMESPACE);
+            name.extend([host, "/", namespace, "/"]);
+        } else if let Some(namespace) = namespace {
+            name.extend([namespace, "/"]);
         }
+        name.extend([self.model, ":", tag, end]);
+        name
     }
 }
 
@@ -238,14 +240,16 @@ fn cut(text: &str) -> (Option<&str>, &str) {
     }
 }
 
-fn is_part(text: &str, max: usize, also: &str) -> bool {
-    let mut chars = text.chars();
-    let starts_well = chars
+fn is_part(text: &str, max: usize, also: &[u8]) -> bool {
+    let mut bytes = text.bytes();
+    let starts_well = bytes
         .next()
-        .is_some_and(|first| first.is_ascii_alphanumeric() || first == '_');
+        .is_some_and(|first| first.is_ascii_alphanumeric() || first == b'_');
     starts_well
         && text.len() <= max
-        && chars.all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-' || also.contains(c))
+        && bytes.all(|byte| {
+            byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-') || also.contains(&byte)
+        })
 }
 
 #[cfg(test)]

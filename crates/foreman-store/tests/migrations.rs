@@ -9,7 +9,10 @@ use foreman_job::{FailureKind, JobId, JobState, Timestamp};
 use foreman_store::{QueueCounts, QueueStore, SqliteConfig, SqliteStore};
 use rusqlite::Connection;
 
-const FIXTURES: [&str; 1] = [include_str!("fixtures/v1.sql")];
+const FIXTURES: [&str; 2] = [
+    include_str!("fixtures/v1.sql"),
+    include_str!("fixtures/v2.sql"),
+];
 
 /// Place and name of the jobs of each fixture.
 const JOBS: [(&str, JobState); 7] = [

@@ -1,36 +1,57 @@
 //! Log lines in JSON: to the byte what the library writes, for less where a line is plain.
 
+use std::cell::{Cell, RefCell};
 use std::fmt::{self, Debug, Write};
+use std::time::UNIX_EPOCH;
 
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
 use tracing_log::NormalizeEvent;
+use tracing_subscriber::field::RecordFields;
 use tracing_subscriber::fmt::format::{Format, Json, Writer};
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
-use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields};
 use tracing_subscriber::registry::LookupSpan;
 
 /// Writes events as JSON objects, one a line, their fields beside the time and the level.
 #[derive(Debug)]
 pub(super) struct JsonLines {
     /// Writes what has more to it: a span around it, or an origin in the `log` crate.
-    library: Format<Json, SystemTime>,
+    library: Format<Json, Now>,
 }
 
-/// Writes the fields of an event.
-struct Fields<'a, 'w> {
-    writer: &'a mut Writer<'w>,
+/// Writes the fields of a span as a JSON object.
+#[derive(Debug)]
+pub(super) struct JsonSpans;
+
+/// Writes the time of a line, in microseconds.
+#[derive(Debug)]
+struct Now;
+
+/// Writes fields, each with a comma before it.
+struct Fields<'l> {
+    line: &'l mut String,
     written: fmt::Result,
 }
 
 /// Writes text into a JSON string.
-struct Escaped<'a, 'w>(&'a mut Writer<'w>);
+struct Escaped<'l>(&'l mut String);
+
+thread_local! {
+    /// The line that is being written; its room is used again.
+    static LINE: RefCell<String> = const { RefCell::new(String::new()) };
+    /// A second since 1970, and its date and time: many lines are written within one.
+    static SECOND: Cell<(u64, [u8; 19])> = const { Cell::new((0, *b"1970-01-01T00:00:00")) };
+}
+
+/// Beyond this, the room of a line is not kept.
+const LONG: usize = 4096;
 
 impl Default for JsonLines {
     fn default() -> Self {
         let library = Format::default().json().flatten_event(true);
         Self {
-            library: library.with_span_list(false),
+            library: library.with_span_list(false).with_timer(Now),
         }
     }
 }
@@ -49,93 +70,172 @@ where
         if event.parent().is_some() || ctx.lookup_current().is_some() || event.is_log() {
             return self.library.format_event(ctx, writer, event);
         }
-        let meta = event.metadata();
-        writer.write_str(r#"{"timestamp":""#)?;
-        SystemTime.format_time(&mut writer)?;
-        writer.write_str(r#"","level":""#)?;
-        writer.write_str(meta.level().as_str())?;
-        writer.write_str(r#"""#)?;
-        let mut fields = Fields {
-            writer: &mut writer,
-            written: Ok(()),
-        };
-        event.record(&mut fields);
-        fields.written?;
-        writer.write_str(r#","target":""#)?;
-        Escaped(&mut writer).write_str(meta.target())?;
-        writer.write_str("\"}\n")
+        // Not borrowed meanwhile: a value may write a line of its own.
+        let mut line = LINE.take();
+        let written = plain(&mut line, event).and_then(|()| writer.write_str(&line));
+        line.clear();
+        if line.capacity() <= LONG {
+            LINE.set(line);
+        }
+        written
     }
 }
 
-impl Fields<'_, '_> {
-    fn field(&mut self, field: &Field, write: impl FnOnce(&mut Writer<'_>) -> fmt::Result) {
+fn plain(line: &mut String, event: &Event<'_>) -> fmt::Result {
+    let meta = event.metadata();
+    line.push_str(r#"{"timestamp":""#);
+    Now.format_time(&mut Writer::new(line))?;
+    line.push_str(r#"","level":""#);
+    line.push_str(meta.level().as_str());
+    line.push('"');
+    let mut fields = Fields {
+        line,
+        written: Ok(()),
+    };
+    event.record(&mut fields);
+    fields.written?;
+    line.push_str(r#","target":""#);
+    Escaped(line).write_str(meta.target())?;
+    line.push_str("\"}\n");
+    Ok(())
+}
+
+impl<'w> FormatFields<'w> for JsonSpans {
+    fn format_fields<R: RecordFields>(&self, mut writer: Writer<'w>, fields: R) -> fmt::Result {
+        let mut line = String::new();
+        let mut visitor = Fields {
+            line: &mut line,
+            written: Ok(()),
+        };
+        fields.record(&mut visitor);
+        visitor.written?;
+        let inside = line.strip_prefix(',').unwrap_or_default();
+        write!(writer, "{{{inside}}}")
+    }
+
+    fn add_fields(
+        &self,
+        current: &'w mut FormattedFields<Self>,
+        fields: &tracing::span::Record<'_>,
+    ) -> fmt::Result {
+        let mut visitor = Fields {
+            line: &mut String::new(),
+            written: Ok(()),
+        };
+        fields.record(&mut visitor);
+        visitor.written?;
+        let added = visitor.line.strip_prefix(',').unwrap_or_default();
+        let inside = current.fields.trim_start_matches('{').trim_end_matches('}');
+        let comma = if inside.is_empty() { "" } else { "," };
+        current.fields = format!("{{{inside}{comma}{added}}}");
+        Ok(())
+    }
+}
+
+impl FormatTime for Now {
+    fn format_time(&self, writer: &mut Writer<'_>) -> fmt::Result {
+        let Ok(now) = std::time::SystemTime::now().duration_since(UNIX_EPOCH) else {
+            return SystemTime.format_time(writer);
+        };
+        let (second, date) = SECOND.get();
+        let date = if second == now.as_secs() {
+            date
+        } else {
+            let date = date_of(now.as_secs())?;
+            SECOND.set((now.as_secs(), date));
+            date
+        };
+        writer.write_str(std::str::from_utf8(&date).map_err(|_| fmt::Error)?)?;
+        write!(writer, ".{:06}Z", now.subsec_micros())
+    }
+}
+
+fn date_of(second: u64) -> Result<[u8; 19], fmt::Error> {
+    let time = i64::try_from(second)
+        .ok()
+        .and_then(|second| jiff::Timestamp::from_second(second).ok());
+    let date = time.ok_or(fmt::Error)?.strftime("%Y-%m-%dT%H:%M:%S");
+    let date = date.to_string().into_bytes();
+    date.try_into().map_err(|_| fmt::Error)
+}
+
+impl Fields<'_> {
+    fn field(&mut self, field: &Field, write: impl FnOnce(&mut String) -> fmt::Result) {
         if self.written.is_ok() {
-            self.written = self.name(field).and_then(|()| write(self.writer));
+            self.written = self.name(field).and_then(|()| write(self.line));
         }
     }
 
     fn name(&mut self, field: &Field) -> fmt::Result {
-        self.writer.write_str(r#",""#)?;
-        Escaped(self.writer).write_str(field.name())?;
-        self.writer.write_str(r#"":"#)
+        self.line.push_str(r#",""#);
+        Escaped(self.line).write_str(field.name())?;
+        self.line.push_str(r#"":"#);
+        Ok(())
     }
 
     /// Writes a value in quotes.
-    fn text(&mut self, field: &Field, text: fmt::Arguments<'_>) {
-        self.field(field, |writer| {
-            writer.write_str(r#"""#)?;
-            Escaped(writer).write_fmt(text)?;
-            writer.write_str(r#"""#)
+    fn text(&mut self, field: &Field, write: impl FnOnce(&mut Escaped<'_>) -> fmt::Result) {
+        self.field(field, |line| {
+            line.push('"');
+            write(&mut Escaped(line))?;
+            line.push('"');
+            Ok(())
         });
     }
 }
 
-impl Visit for Fields<'_, '_> {
+impl Visit for Fields<'_> {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        self.text(field, format_args!("{value:?}"));
+        self.text(field, |text| write!(text, "{value:?}"));
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.text(field, format_args!("{value}"));
+        self.text(field, |text| text.write_str(value));
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.field(field, |writer| {
-            writer.write_str(if value { "true" } else { "false" })
+        self.field(field, |line| {
+            line.push_str(if value { "true" } else { "false" });
+            Ok(())
         });
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.field(field, |writer| write!(writer, "{value}"));
+        self.field(field, |line| write!(line, "{value}"));
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.field(field, |writer| write!(writer, "{value}"));
+        self.field(field, |line| write!(line, "{value}"));
     }
 
     fn record_f64(&mut self, field: &Field, value: f64) {
-        self.field(field, |writer| {
+        self.field(field, |line| {
             let number = serde_json::to_string(&value).map_err(|_| fmt::Error)?;
-            writer.write_str(&number)
+            line.push_str(&number);
+            Ok(())
         });
     }
 }
 
-impl Write for Escaped<'_, '_> {
+impl Write for Escaped<'_> {
     fn write_str(&mut self, s: &str) -> fmt::Result {
         let is_plain = |byte: u8| byte >= b' ' && byte != b'"' && byte != b'\\';
         if s.bytes().all(is_plain) {
-            return self.0.write_str(s);
+            self.0.push_str(s);
+            return Ok(());
         }
         let quoted = serde_json::to_string(s).map_err(|_| fmt::Error)?;
         let inside = quoted.get(1..quoted.len().saturating_sub(1));
-        self.0.write_str(inside.unwrap_or_default())
+        self.0.push_str(inside.unwrap_or_default());
+        Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::error::Error;
+
+    use tracing::field::Empty;
 
     use super::*;
     use crate::telemetry::tests::Sink;
@@ -158,8 +258,12 @@ mod tests {
             tracing::error!(a = "q\"\\\n\u{1}\u{7f}é", b = ?Some("x\"y"), c = %'\t', "te\"xt");
             tracing::info!(target: "own \"target\"", status = 200, none = None::<u64>, "x");
             tracing::info!(big = u128::MAX, error);
-            let _span = tracing::info_span!("job", job.id = 3).entered();
+            let span = tracing::info_span!("job", job.id = 3, what = "q\"", late = Empty).entered();
             tracing::info!(a = 1, "inside");
+            span.record("late", true);
+            tracing::info!("inside");
+            let _bare = tracing::info_span!("bare").entered();
+            tracing::info!("inside of both");
         });
         let text = sink.text();
         let without_time = |line: &str| {
@@ -180,6 +284,7 @@ mod tests {
         let own = written(|sink| {
             lines(sink)
                 .event_format(JsonLines::default())
+                .fmt_fields(JsonSpans)
                 .finish()
                 .into()
         });
@@ -188,7 +293,23 @@ mod tests {
             lines.finish().into()
         });
 
-        assert_eq!(own.len(), 6);
+        assert_eq!(own.len(), 8);
         assert_eq!(own, library);
+    }
+
+    #[test]
+    fn the_time_is_that_of_the_library() {
+        let mut own = String::new();
+        let mut library = String::new();
+        let before = jiff::Timestamp::now();
+
+        Now.format_time(&mut Writer::new(&mut own)).unwrap();
+        SystemTime.format_time(&mut Writer::new(&mut library)).unwrap();
+
+        assert_eq!(own.len(), library.len());
+        let (own, library): (jiff::Timestamp, jiff::Timestamp) =
+            (own.parse().unwrap(), library.parse().unwrap());
+        assert!(before.as_microsecond() <= own.as_microsecond() && own <= library);
+        assert_eq!(&date_of(1_795_305_675).unwrap(), b"2026-11-22T00:01:15");
     }
 }

@@ -7,12 +7,15 @@ use super::OpenError;
 use super::files::Place;
 
 /// The schema version after the last migration.
-pub(super) const KNOWN_VERSION: i64 = 1;
+pub(super) const KNOWN_VERSION: i64 = 2;
 
 /// "fore": set by the first migration.
 pub(super) const APPLICATION_ID: i32 = 1_718_579_813;
 
-const STEPS: &[M<'static>] = &[M::up(include_str!("../../../../migrations/0001_jobs.sql"))];
+const STEPS: &[M<'static>] = &[
+    M::up(include_str!("../../../../migrations/0001_jobs.sql")),
+    M::up(include_str!("../../../../migrations/0002_guard.sql")),
+];
 
 /// Applies the migrations that are missing, each with its version in one transaction.
 pub(super) fn migrate(conn: &mut Connection, place: &Place) -> Result<(), OpenError> {

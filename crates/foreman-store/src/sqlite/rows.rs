@@ -11,7 +11,7 @@ use foreman_job::{
     Timestamp, Usage,
 };
 use rusqlite::types::{FromSql, Type, ValueRef};
-use rusqlite::{Connection, OptionalExtension, Row, named_params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::{Headers, StoreError};
 
@@ -33,8 +33,11 @@ WHERE id = :id";
 
 /// Writes everything that changes in a job's life. The slot and the time of the wish to cancel
 /// are kept as they are while they apply.
+///
+/// A change that is refused is refused before anything is written. Said so (`OR FAIL`), SQLite keeps
+/// no copies of the pages to undo half of it.
 const WRITE: &str = "\
-UPDATE jobs
+UPDATE OR FAIL jobs
 SET state = :state,
     slot = CASE WHEN :state IN ('loading', 'working') THEN coalesce(slot, :slot) END,
     attempt = :attempt,
@@ -75,7 +78,7 @@ pub(super) struct Found {
 pub(super) fn found(conn: &Connection, seq: i64) -> Result<Option<Found>, StoreError> {
     let mut statement = conn.prepare_cached(READ)?;
     let found = statement
-        .query_row(named_params! {":seq": seq}, job)
+        .query_row([seq], job)
         .optional()?;
     Ok(found)
 }
@@ -97,7 +100,7 @@ pub(super) fn by_id(conn: &Connection, id: JobId) -> Result<Option<Job>, StoreEr
 pub(super) fn seq_of(conn: &Connection, id: JobId) -> Result<Option<i64>, StoreError> {
     let mut statement = conn.prepare_cached(FIND)?;
     let seq = statement
-        .query_row(named_params! {":id": id.to_string()}, |row| row.get(0))
+        .query_row([id.to_string()], |row| row.get(0))
         .optional()?;
     Ok(seq)
 }
@@ -107,28 +110,30 @@ pub(super) fn write(conn: &Connection, job: &Job, change: Change) -> Result<(), 
     let progress = &job.progress;
     let failure = job.failure.as_ref();
     let usage = job.usage.as_ref();
-    conn.prepare_cached(WRITE)?.execute(named_params! {
-        ":seq": job.seq,
-        ":now": change.now.as_millis(),
-        ":state": progress.state.as_str(),
-        ":slot": change.claim.map(|(slot, _)| slot),
-        ":attempt": progress.attempt,
-        ":epoch": signed(progress.epoch.get()),
-        ":crashes": progress.crashes,
-        ":retry_at": millis(progress.retry_at),
-        ":cancel_requested": progress.cancel_requested,
-        ":claimed_at": millis(job.claimed_at),
-        ":started_at": millis(job.started_at),
-        ":finished_at": millis(job.finished_at),
-        ":pick_reason": change.claim.map(|(_, reason)| reason.as_str()),
-        ":error_code": failure.map(|failure| failure.kind.code()),
-        ":error_message": failure.map(|failure| failure.message.as_str()),
-        ":target_status": job.target_status,
-        ":prompt_tokens": usage.map(|usage| signed(usage.prompt_tokens)),
-        ":completion_tokens": usage.map(|usage| signed(usage.completion_tokens)),
-        ":load_ns": usage.map(|usage| nanos(usage.load)),
-        ":total_ns": usage.map(|usage| nanos(usage.total)),
-    })?;
+    // In the order in which the statement names them: to look up their names costs as much as to
+    // write them.
+    conn.prepare_cached(WRITE)?.execute(params![
+        progress.state.as_str(),
+        change.claim.map(|(slot, _)| slot),
+        progress.attempt,
+        signed(progress.epoch.get()),
+        progress.crashes,
+        millis(progress.retry_at),
+        millis(job.claimed_at),
+        millis(job.started_at),
+        millis(job.finished_at),
+        progress.cancel_requested,
+        change.now.as_millis(),
+        change.claim.map(|(_, reason)| reason.as_str()),
+        failure.map(|failure| failure.kind.code()),
+        failure.map(|failure| failure.message.as_str()),
+        job.target_status,
+        usage.map(|usage| signed(usage.prompt_tokens)),
+        usage.map(|usage| signed(usage.completion_tokens)),
+        usage.map(|usage| nanos(usage.load)),
+        usage.map(|usage| nanos(usage.total)),
+        job.seq,
+    ])?;
     Ok(())
 }
 
