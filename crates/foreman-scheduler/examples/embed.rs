@@ -85,7 +85,7 @@ fn request(inventory: &InventorySnapshot, prompt: &str) -> Result<NewRequest, Bo
     Ok(NewRequest {
         endpoint: Endpoint::Chat,
         runner: runner_key(inventory, &head.name, &head.load_options),
-        model: head.model,
+        model: head.model.clone(),
         priority: Priority::Normal,
         caller: Some("embed".to_owned()),
         not_before: None,
@@ -93,6 +93,7 @@ fn request(inventory: &InventorySnapshot, prompt: &str) -> Result<NewRequest, Bo
         when_caller_leaves: WhenCallerLeaves::Cancel,
         headers: Vec::new(),
         body,
+        head: Some(head),
         idempotency: None,
         retry_of: None,
         metadata: None,

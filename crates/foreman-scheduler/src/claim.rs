@@ -6,9 +6,9 @@
 
 use std::sync::Arc;
 
-use foreman_job::RunnerKey;
-use foreman_ollama::InventorySnapshot;
-use foreman_store::{ClaimRequest, Claimed, Foreseen, StoreError, StoreHealth};
+use foreman_job::{Job, RunnerKey};
+use foreman_ollama::{InventorySnapshot, RequestHead};
+use foreman_store::{ClaimRequest, Claimed, Foreseen, StoreError, StoreHealth, StoredRequest};
 use tracing::warn;
 
 use crate::attempt::{head_of, target_request};
@@ -182,7 +182,7 @@ impl Worker {
         if !is_in_use || !is_taken {
             return None;
         }
-        let head = head_of(job.endpoint, request);
+        let head = self.head_of(job, request);
         let pin = (head.as_ref(), self.keep_alive_of(runner));
         let request = target_request(job.endpoint, request, pin, self.deadlines());
         Some(Early::begin(
@@ -190,6 +190,12 @@ impl Worker {
             Arc::clone(&self.client),
             (head, request),
         ))
+    }
+
+    /// Returns what scheduling needs of a request; none when it cannot be read any more.
+    pub(crate) fn head_of(&self, job: &Job, request: &StoredRequest) -> Option<RequestHead> {
+        let known = self.shared.heads.take(job.id);
+        known.or_else(|| head_of(job.endpoint, request))
     }
 
     /// Does what is left to do when the queue is empty, and waits for a job.

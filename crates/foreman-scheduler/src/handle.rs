@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use foreman_job::{Clock, Endpoint, Job, JobId, Priority, Random, RunnerKey, Timestamp};
+use foreman_ollama::RequestHead;
 use foreman_store::{Deletion, Headers, IdempotencyKey, QueueStore, StoreError, Withdrawal};
 use tokio::sync::{Notify, broadcast, watch};
 use tokio::time::Instant;
@@ -13,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use crate::early::Guesses;
+use crate::heads::Heads;
 use crate::keep_alive::Unloading;
 use crate::learned::Learned;
 use crate::live::LiveJobs;
@@ -49,6 +51,9 @@ pub struct NewRequest {
     pub headers: Headers,
     /// The body as it came.
     pub body: Bytes,
+    /// What was read of exactly this body by [`scan`](foreman_ollama::scan), so that it is not read
+    /// again; none where it was not read, or is encoded.
+    pub head: Option<RequestHead>,
     /// The key under which a repetition finds this job.
     pub idempotency: Option<IdempotencyKey>,
     /// The job of which this one is a repetition.
@@ -115,6 +120,7 @@ pub(crate) struct Shared {
     pub(crate) ready: Arc<Notify>,
     /// Tells the worker what will probably come next.
     pub(crate) guesses: Guesses,
+    pub(crate) heads: Heads,
     /// Wakes the timekeeper: something may be due earlier than it knows.
     pub(crate) due: Notify,
     /// Wakes the retention: a job has ended.
@@ -165,6 +171,7 @@ impl Shared {
             transitions: broadcast::Sender::new(transition::BACKLOG),
             ready: parts.store.arrivals(),
             guesses: Guesses::default(),
+            heads: Heads::default(),
             due: Notify::new(),
             ended: Notify::new(),
             max_queue: config.max_queue,

@@ -58,6 +58,7 @@ mod follow;
 mod grace;
 mod handle;
 mod headers;
+mod heads;
 mod inventory_keeper;
 mod journal;
 mod keep_alive;

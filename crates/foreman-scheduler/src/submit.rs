@@ -97,7 +97,7 @@ impl SchedulerHandle {
     }
 
     /// Makes a request live, before it is accepted.
-    fn enter(&self, request: NewRequest) -> Result<(Attachment, NewJob), SubmitError> {
+    fn enter(&self, mut request: NewRequest) -> Result<(Attachment, NewJob), SubmitError> {
         let shared = &self.shared;
         if shared.draining.is_cancelled() {
             return Err(SubmitError::ShuttingDown);
@@ -116,6 +116,9 @@ impl SchedulerHandle {
             .enter(entry, request.max_queued, shared.running());
         let attachment =
             entered.map_err(|CallerFull { waiting }| SubmitError::CallerQueueFull { waiting })?;
+        if let Some(head) = request.head.take() {
+            shared.heads.keep(id, head);
+        }
         let mut job = request.into_job(id, now);
         job.max_queue = Some(shared.max_queue);
         Ok((attachment, job))

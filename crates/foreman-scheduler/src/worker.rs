@@ -17,7 +17,7 @@ use tracing::{debug, info, warn};
 
 use crate::SchedulerConfig;
 use crate::ahead::Ended;
-use crate::attempt::{Attempt, head_of};
+use crate::attempt::Attempt;
 use crate::breaker::Breaker;
 use crate::claim::Next;
 use crate::early::Early;
@@ -120,7 +120,7 @@ impl Worker {
             None => claimed
                 .request
                 .as_ref()
-                .and_then(|request| head_of(job.endpoint, request)),
+                .and_then(|request| self.head_of(job, request)),
         };
         let swap = if self.residency.has(&job.runner) {
             Swap::None

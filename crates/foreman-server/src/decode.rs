@@ -21,15 +21,20 @@ pub(crate) fn decoded<'a>(
     headers: &HeaderMap,
     body: &'a Bytes,
 ) -> Cow<'a, [u8]> {
-    let encoding = headers.get(CONTENT_ENCODING).map(HeaderValue::as_bytes);
-    let is_zstd = encoding.is_some_and(|encoding| encoding.eq_ignore_ascii_case(b"zstd"));
-    if !is_zstd || api_of(endpoint).shape() == Shape::Ollama {
+    if !is_encoded(endpoint, headers) {
         return Cow::Borrowed(body);
     }
     match decode(body) {
         Some(decoded) => Cow::Owned(decoded),
         None => Cow::Borrowed(body),
     }
+}
+
+/// Tells whether a body is one that the target decodes.
+pub(crate) fn is_encoded(endpoint: Endpoint, headers: &HeaderMap) -> bool {
+    let encoding = headers.get(CONTENT_ENCODING).map(HeaderValue::as_bytes);
+    let is_zstd = encoding.is_some_and(|encoding| encoding.eq_ignore_ascii_case(b"zstd"));
+    is_zstd && api_of(endpoint).shape() != Shape::Ollama
 }
 
 fn decode(body: &[u8]) -> Option<Vec<u8>> {

@@ -2,14 +2,13 @@
 
 use std::cell::{Cell, RefCell};
 use std::fmt::{self, Debug, Write};
-use std::time::UNIX_EPOCH;
 
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
 use tracing_log::NormalizeEvent;
 use tracing_subscriber::field::RecordFields;
 use tracing_subscriber::fmt::format::{Format, Json, Writer};
-use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
+use tracing_subscriber::fmt::time::FormatTime;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields};
 use tracing_subscriber::registry::LookupSpan;
 
@@ -41,7 +40,7 @@ thread_local! {
     /// The line that is being written; its room is used again.
     static LINE: RefCell<String> = const { RefCell::new(String::new()) };
     /// A second since 1970, and its date and time: many lines are written within one.
-    static SECOND: Cell<(u64, [u8; 19])> = const { Cell::new((0, *b"1970-01-01T00:00:00")) };
+    static SECOND: Cell<(i64, [u8; 19])> = const { Cell::new((0, *b"1970-01-01T00:00:00")) };
 }
 
 /// Beyond this, the room of a line is not kept.
@@ -133,30 +132,24 @@ impl<'w> FormatFields<'w> for JsonSpans {
 }
 
 impl FormatTime for Now {
-    fn format_time(&self, writer: &mut Writer<'_>) -> fmt::Result {
-        let Ok(now) = std::time::SystemTime::now().duration_since(UNIX_EPOCH) else {
-            return SystemTime.format_time(writer);
+    fn format_time(&self, w: &mut Writer<'_>) -> fmt::Result {
+        let now = jiff::Timestamp::now();
+        let date = match SECOND.get() {
+            (second, date) if second == now.as_second() => date,
+            _ => {
+                let date = date_of(now)?;
+                SECOND.set((now.as_second(), date));
+                date
+            }
         };
-        let (second, date) = SECOND.get();
-        let date = if second == now.as_secs() {
-            date
-        } else {
-            let date = date_of(now.as_secs())?;
-            SECOND.set((now.as_secs(), date));
-            date
-        };
-        writer.write_str(std::str::from_utf8(&date).map_err(|_| fmt::Error)?)?;
-        write!(writer, ".{:06}Z", now.subsec_micros())
+        w.write_str(std::str::from_utf8(&date).map_err(|_| fmt::Error)?)?;
+        write!(w, ".{:06}Z", now.subsec_microsecond())
     }
 }
 
-fn date_of(second: u64) -> Result<[u8; 19], fmt::Error> {
-    let time = i64::try_from(second)
-        .ok()
-        .and_then(|second| jiff::Timestamp::from_second(second).ok());
-    let date = time.ok_or(fmt::Error)?.strftime("%Y-%m-%dT%H:%M:%S");
-    let date = date.to_string().into_bytes();
-    date.try_into().map_err(|_| fmt::Error)
+fn date_of(time: jiff::Timestamp) -> Result<[u8; 19], fmt::Error> {
+    let date = time.strftime("%Y-%m-%dT%H:%M:%S").to_string();
+    date.into_bytes().try_into().map_err(|_| fmt::Error)
 }
 
 impl Fields<'_> {
@@ -236,6 +229,7 @@ mod tests {
     use std::error::Error;
 
     use tracing::field::Empty;
+    use tracing_subscriber::fmt::time::SystemTime;
 
     use super::*;
     use crate::telemetry::tests::Sink;
@@ -304,12 +298,15 @@ mod tests {
         let before = jiff::Timestamp::now();
 
         Now.format_time(&mut Writer::new(&mut own)).unwrap();
-        SystemTime.format_time(&mut Writer::new(&mut library)).unwrap();
+        SystemTime
+            .format_time(&mut Writer::new(&mut library))
+            .unwrap();
 
         assert_eq!(own.len(), library.len());
         let (own, library): (jiff::Timestamp, jiff::Timestamp) =
             (own.parse().unwrap(), library.parse().unwrap());
         assert!(before.as_microsecond() <= own.as_microsecond() && own <= library);
-        assert_eq!(&date_of(1_795_305_675).unwrap(), b"2026-11-22T00:01:15");
+        let time = jiff::Timestamp::from_second(1_795_305_675).unwrap();
+        assert_eq!(&date_of(time).unwrap(), b"2026-11-22T00:01:15");
     }
 }

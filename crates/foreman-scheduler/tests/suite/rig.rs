@@ -215,6 +215,7 @@ pub(crate) fn chat_with(model: &str, body: &Value) -> NewRequest {
         when_caller_leaves: WhenCallerLeaves::Cancel,
         headers: Vec::new(),
         body: Bytes::from(body.to_string()),
+        head: None,
         idempotency: None,
         retry_of: None,
         metadata: None,

@@ -19,6 +19,7 @@ use super::wish::{self, NoJob, Place};
 use super::{jobs, replay};
 use crate::app::{App, Call};
 use crate::auth::Caller;
+use crate::decode;
 use crate::error::ApiError;
 use crate::request::{self, Whole};
 use crate::reserve::Held;
@@ -196,6 +197,7 @@ impl Checked {
             key,
             request_hash: Sha256::digest(&body).into(),
         });
+        let is_encoded = decode::is_encoded(endpoint, &head.headers);
         let job = NewRequest {
             endpoint,
             model: wish.model.trim().to_owned(),
@@ -207,6 +209,7 @@ impl Checked {
             when_caller_leaves,
             headers: to_stored(&forwardable_headers(&head.headers)),
             body,
+            head: (!is_encoded).then_some(wish),
             idempotency,
             retry_of: None,
             metadata: None,

@@ -77,9 +77,7 @@ pub(super) struct Found {
 /// Reads a job by its place in the queue, and tells how much of it could be read.
 pub(super) fn found(conn: &Connection, seq: i64) -> Result<Option<Found>, StoreError> {
     let mut statement = conn.prepare_cached(READ)?;
-    let found = statement
-        .query_row([seq], job)
-        .optional()?;
+    let found = statement.query_row([seq], job).optional()?;
     Ok(found)
 }
 

@@ -349,6 +349,8 @@ fn job(app: &App, caller: Option<&str>, submission: Submission, wish: &RequestHe
         when_caller_leaves: WhenCallerLeaves::Finish,
         headers: inner.sender.stored,
         body: inner.body,
+        // Most of them wait for long.
+        head: None,
         idempotency: submission.idempotency,
         retry_of: submission.retry_of,
         metadata: submission.metadata,
