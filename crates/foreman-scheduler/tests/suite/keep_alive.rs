@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use foreman_job::Endpoint;
-use foreman_ollama::{ErrorKind, FakeOllama, FakeReply, RecordedRequest, TargetError};
-use foreman_scheduler::{SchedulerConfig, Unload};
+use foreman_ollama::{Api, ErrorKind, FakeOllama, FakeReply, RecordedRequest, TargetError, scan};
+use foreman_scheduler::{NewRequest, SchedulerConfig, Unload};
 use http::StatusCode;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
@@ -26,6 +26,28 @@ async fn every_job_of_a_drain_carries_the_workers_keep_alive() {
         body(&rig.fake.requests_to("/api/chat")[0])["keep_alive"],
         1800
     );
+}
+
+/// What was read of a request is kept for its first run only.
+#[tokio::test(start_paused = true)]
+async fn what_the_submitter_read_of_a_request_and_what_is_read_of_it_again_come_to_the_same() {
+    let rig = Rig::start().await;
+    let kind = ErrorKind::ClosedBeforeHead;
+    rig.fake.queue("/api/chat", FakeReply::error(kind));
+    rig.fake.on("/api/chat", echo);
+    let request = chat("a", "hi");
+    let head = scan(Api::Chat, &request.body).unwrap();
+
+    let request = NewRequest {
+        head: Some(head),
+        ..request
+    };
+    text(rig.submit(request).await).await;
+
+    let sent = rig.fake.requests_to("/api/chat");
+    assert_eq!(sent.len(), 2);
+    assert_eq!(sent[0].body, sent[1].body);
+    assert_eq!(body(&sent[0])["keep_alive"], 1800);
 }
 
 #[tokio::test(start_paused = true)]

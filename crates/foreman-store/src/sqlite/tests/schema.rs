@@ -137,6 +137,24 @@ async fn changes_that_the_life_cycle_does_not_know_are_refused() {
     assert_eq!(left, 0, "all that belongs to a job goes with it");
 }
 
+#[test]
+fn a_change_of_a_job_keeps_nothing_to_undo_half_of_it() {
+    let disk = OnDisk::default();
+    drop(disk.open_store());
+
+    let guards: String = raw(&disk)
+        .query_row(
+            "SELECT group_concat(sql) FROM sqlite_schema WHERE name IN ('jobs_enter', 'jobs_change')",
+            [],
+            |row| row.get(0),
+        )
+        .unwrap();
+
+    // A guard that may abort makes SQLite copy each page before a statement changes it.
+    assert!(guards.contains("RAISE(FAIL"), "{guards}");
+    assert!(!guards.contains("RAISE(ABORT"), "{guards}");
+}
+
 /// Job 1 is done, job 2 loading in slot 0, job 3 working in slot 1, job 4 queued, job 5 at rest.
 async fn one_of_each() -> (OnDisk, Connection) {
     let disk = OnDisk::default();
