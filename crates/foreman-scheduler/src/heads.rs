@@ -9,13 +9,19 @@ use foreman_ollama::RequestHead;
 /// So many are kept. The request of a job that waits longer is read again when its turn comes.
 const MOST: usize = 128;
 
+/// A model may be spelled with any number of spaces around it.
+const LONGEST: usize = 512;
+
 /// The heads of the newest requests, in the order in which they came.
 #[derive(Debug, Default)]
 pub(crate) struct Heads(Mutex<VecDeque<(JobId, RequestHead)>>);
 
 impl Heads {
-    /// Keeps a head, in place of the oldest one where there are enough.
+    /// Keeps a head, in place of the oldest one where there are enough; none that takes much room.
     pub(crate) fn keep(&self, id: JobId, head: RequestHead) {
+        if head.model.capacity() > LONGEST {
+            return;
+        }
         let mut heads = self.lock();
         if heads.len() >= MOST {
             heads.pop_front();
@@ -71,5 +77,14 @@ mod tests {
         assert_eq!(heads.take(id(7)).unwrap().model, "m7");
         assert!(heads.take(id(7)).is_none());
         assert!(heads.take(id(MOST)).is_some());
+    }
+
+    #[test]
+    fn a_model_with_many_spaces_around_it_is_not_kept() {
+        let heads = Heads::default();
+
+        heads.keep(id(1), head(&format!("{:600}", "m")));
+
+        assert!(heads.take(id(1)).is_none());
     }
 }

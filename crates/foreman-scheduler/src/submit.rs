@@ -145,6 +145,7 @@ impl SchedulerHandle {
             return Ok(Entered::New(attachment, Box::new(job)));
         }
         attachment.finish();
+        shared.heads.take(id);
         if let Some(live) = shared.live.remove(id) {
             // The same request, sent again meanwhile, waits for what never came to be.
             live.spool.end(None, Ending::Unknown, 0);

@@ -43,6 +43,9 @@ thread_local! {
     static SECOND: Cell<(i64, [u8; 19])> = const { Cell::new((0, *b"1970-01-01T00:00:00")) };
 }
 
+/// Microseconds of a second.
+const MICROS: i64 = 1_000_000;
+
 /// Beyond this, the room of a line is not kept.
 const LONG: usize = 4096;
 
@@ -124,6 +127,9 @@ impl<'w> FormatFields<'w> for JsonSpans {
         fields.record(&mut visitor);
         visitor.written?;
         let added = visitor.line.strip_prefix(',').unwrap_or_default();
+        if added.is_empty() {
+            return Ok(());
+        }
         let inside = current.fields.trim_start_matches('{').trim_end_matches('}');
         let comma = if inside.is_empty() { "" } else { "," };
         current.fields = format!("{{{inside}{comma}{added}}}");
@@ -133,21 +139,23 @@ impl<'w> FormatFields<'w> for JsonSpans {
 
 impl FormatTime for Now {
     fn format_time(&self, w: &mut Writer<'_>) -> fmt::Result {
-        let now = jiff::Timestamp::now();
+        let micros = jiff::Timestamp::now().as_microsecond();
+        let (second, micros) = (micros.div_euclid(MICROS), micros.rem_euclid(MICROS));
         let date = match SECOND.get() {
-            (second, date) if second == now.as_second() => date,
+            (known, date) if known == second => date,
             _ => {
-                let date = date_of(now)?;
-                SECOND.set((now.as_second(), date));
+                let date = date_of(second)?;
+                SECOND.set((second, date));
                 date
             }
         };
         w.write_str(std::str::from_utf8(&date).map_err(|_| fmt::Error)?)?;
-        write!(w, ".{:06}Z", now.subsec_microsecond())
+        write!(w, ".{micros:06}Z")
     }
 }
 
-fn date_of(time: jiff::Timestamp) -> Result<[u8; 19], fmt::Error> {
+fn date_of(second: i64) -> Result<[u8; 19], fmt::Error> {
+    let time = jiff::Timestamp::from_second(second).map_err(|_| fmt::Error)?;
     let date = time.strftime("%Y-%m-%dT%H:%M:%S").to_string();
     date.into_bytes().try_into().map_err(|_| fmt::Error)
 }
@@ -254,6 +262,7 @@ mod tests {
             tracing::info!(big = u128::MAX, error);
             let span = tracing::info_span!("job", job.id = 3, what = "q\"", late = Empty).entered();
             tracing::info!(a = 1, "inside");
+            span.record("late", None::<u64>);
             span.record("late", true);
             tracing::info!("inside");
             let _bare = tracing::info_span!("bare").entered();
@@ -306,7 +315,7 @@ mod tests {
         let (own, library): (jiff::Timestamp, jiff::Timestamp) =
             (own.parse().unwrap(), library.parse().unwrap());
         assert!(before.as_microsecond() <= own.as_microsecond() && own <= library);
-        let time = jiff::Timestamp::from_second(1_795_305_675).unwrap();
-        assert_eq!(&date_of(time).unwrap(), b"2026-11-22T00:01:15");
+        assert_eq!(&date_of(1_795_305_675).unwrap(), b"2026-11-22T00:01:15");
+        assert_eq!(&date_of(-1).unwrap(), b"1969-12-31T23:59:59");
     }
 }

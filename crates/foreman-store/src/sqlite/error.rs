@@ -141,7 +141,7 @@ pub(super) fn class(error: &rusqlite::Error) -> Class {
     }
 }
 
-/// Judges an error of a statement, which is always undone; one of a COMMIT is not judged here.
+/// Judges an error of a statement; one of a COMMIT is not judged here.
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
         match class(&error) {

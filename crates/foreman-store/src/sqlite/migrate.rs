@@ -1,10 +1,9 @@
 //! Brings a database to the schema that this program knows.
 
 use rusqlite::Connection;
-use rusqlite_migration::{M, Migrations};
+use rusqlite_migration::{Error, M, Migrations};
 
-use super::OpenError;
-use super::files::Place;
+use super::error::{Class, class};
 
 /// The schema version after the last migration.
 pub(super) const KNOWN_VERSION: i64 = 2;
@@ -18,13 +17,13 @@ const STEPS: &[M<'static>] = &[
 ];
 
 /// Applies the migrations that are missing, each with its version in one transaction.
-pub(super) fn migrate(conn: &mut Connection, place: &Place) -> Result<(), OpenError> {
-    Migrations::from_slice(STEPS)
-        .to_latest(conn)
-        .map_err(|source| OpenError::Database {
-            path: place.db().to_path_buf(),
-            source: Box::new(source),
-        })
+pub(super) fn migrate(conn: &mut Connection) -> Result<(), Error> {
+    Migrations::from_slice(STEPS).to_latest(conn)
+}
+
+/// Tells whether a migration found no room on the disk.
+pub(super) fn found_no_room(error: &Error) -> bool {
+    matches!(error, Error::RusqliteError { err, .. } if class(err) == Class::Full)
 }
 
 #[cfg(test)]

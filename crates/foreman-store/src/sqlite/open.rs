@@ -144,7 +144,18 @@ fn open_database(
     connection::set_writer(&conn, config.max_pages).map_err(failed)?;
     #[cfg(feature = "fail-points")]
     config.before_commit.watch(&conn).map_err(failed)?;
-    migrate::migrate(&mut conn, place)?;
+    // Where the disk is full, there may be room in the reserve.
+    let migrated = migrate::migrate(&mut conn).or_else(|error| {
+        if !migrate::found_no_room(&error) {
+            return Err(error);
+        }
+        intake.full(&error.to_string());
+        migrate::migrate(&mut conn)
+    });
+    migrated.map_err(|source| OpenError::Database {
+        path: place.db().to_path_buf(),
+        source: Box::new(source),
+    })?;
     let begin = || begin(&conn, unchecked);
     if let Err(error) = begin() {
         if class(&error) != Class::Full {
@@ -218,7 +229,7 @@ fn size(place: &Place) -> u64 {
 }
 
 /// From now on a stop is unclean until it is not, and a database that is not checked yet is so
-/// until it is. This is also the first write.
+/// until it is. Where nothing was migrated this is also the first write.
 fn begin(conn: &Connection, unchecked: bool) -> rusqlite::Result<()> {
     let transaction = conn.unchecked_transaction()?;
     transaction.execute(REMOVE_NOTE, [CLEAN_STOP])?;

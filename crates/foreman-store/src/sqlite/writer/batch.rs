@@ -302,8 +302,9 @@ fn run_one(tx: &mut Tx<'_>, command: &mut dyn Command, with_savepoint: bool) -> 
         let undone = Fault::Undone("transaction was undone".to_owned());
         return Err(Stop::Fault(undone));
     }
-    if ran == Ran::Refused {
-        if !with_savepoint && conn.total_changes() != rows {
+    if matches!(ran, Ran::Refused | Ran::Broken) {
+        let has_changed = ran == Ran::Broken || conn.total_changes() != rows;
+        if !with_savepoint && has_changed {
             return Err(Stop::Apart);
         }
         save("ROLLBACK TO command")?;
@@ -398,6 +399,36 @@ mod tests {
             rows_after([Row(1, Ran::Well), Row(2, Ran::Refused), Row(3, Ran::Well)]);
 
         assert_eq!((counted, rows), (Ok(2), vec![1, 3]));
+    }
+
+    /// Changes something that SQLite does not count, and ends in a way.
+    struct Uncounted(Ran);
+
+    impl Command for Uncounted {
+        fn load(&self) -> Load {
+            DURABLE
+        }
+
+        fn run(&mut self, tx: &mut Tx<'_>) -> Ran {
+            tx.conn.execute_batch("CREATE TABLE half (n)").unwrap();
+            self.0
+        }
+
+        fn answer(self: Box<Self>) {}
+
+        fn refuse(self: Box<Self>, _why: &Refusal) {}
+    }
+
+    #[test]
+    fn what_broke_off_is_undone_although_sqlite_counts_no_change() {
+        let conn = Connection::open_in_memory().unwrap();
+        let mut depths = Depths::default();
+        let tx = Tx::new(&conn, &mut depths, QueueCounts::default(), Room::endless());
+        let mut group: Vec<Box<dyn Command>> = vec![Box::new(Uncounted(Ran::Broken))];
+
+        assert!(run(tx, &mut group, &mut [], Vec::new).is_ok());
+
+        assert!(conn.prepare("SELECT n FROM half").is_err());
     }
 
     /// Accepts a job.

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::Tx;
+use crate::sqlite::error::{Class, class};
 use crate::{StoreError, UnknownCause};
 
 /// What an answered command survives.
@@ -41,6 +42,9 @@ pub(super) enum Ran {
     Well,
     /// It changed nothing, or what it changed is to be undone.
     Refused,
+    /// The same, but SQLite does not tell whether it changed something: one of its statements broke
+    /// off, of which nothing is kept to undo half of it.
+    Broken,
     /// The same, and the reason was that the disk is full.
     Full,
 }
@@ -108,6 +112,7 @@ where
             Ok(_) => Ran::Well,
             // The intake's own refusal is no news to it.
             Err(StoreError::Full(_)) if !tx.was_refused() => Ran::Full,
+            Err(error) if is_broken(error) => Ran::Broken,
             Err(_) => Ran::Refused,
         };
         self.outcome = Some(outcome);
@@ -124,6 +129,17 @@ where
     fn refuse(self: Box<Self>, why: &Refusal) {
         let _left = self.reply.send(Err(why.to_error()));
     }
+}
+
+/// Tells whether a statement may have broken off in its middle. A constraint refuses a row before
+/// anything is written of it.
+fn is_broken(error: &StoreError) -> bool {
+    let StoreError::Database(cause) = error else {
+        return matches!(error, StoreError::Damaged(_));
+    };
+    cause
+        .downcast_ref()
+        .is_some_and(|cause| class(cause) != Class::Constraint)
 }
 
 /// A call that may find nothing, and is then run again when there is more to find.
