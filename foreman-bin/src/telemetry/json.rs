@@ -6,10 +6,9 @@ use std::fmt::{self, Debug, Write};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
 use tracing_log::NormalizeEvent;
-use tracing_subscriber::field::RecordFields;
 use tracing_subscriber::fmt::format::{Format, Json, Writer};
 use tracing_subscriber::fmt::time::FormatTime;
-use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
 /// Writes events as JSON objects, one a line, their fields beside the time and the level.
@@ -19,15 +18,11 @@ pub(super) struct JsonLines {
     library: Format<Json, Now>,
 }
 
-/// Writes the fields of a span as a JSON object.
-#[derive(Debug)]
-pub(super) struct JsonSpans;
-
 /// Writes the time of a line, in microseconds.
 #[derive(Debug)]
 struct Now;
 
-/// Writes fields, each with a comma before it.
+/// Writes the fields of an event, each with a comma before it.
 struct Fields<'l> {
     line: &'l mut String,
     written: fmt::Result,
@@ -102,56 +97,25 @@ fn plain(line: &mut String, event: &Event<'_>) -> fmt::Result {
     Ok(())
 }
 
-impl<'w> FormatFields<'w> for JsonSpans {
-    fn format_fields<R: RecordFields>(&self, mut writer: Writer<'w>, fields: R) -> fmt::Result {
-        let mut line = String::new();
-        let mut visitor = Fields {
-            line: &mut line,
-            written: Ok(()),
-        };
-        fields.record(&mut visitor);
-        visitor.written?;
-        let inside = line.strip_prefix(',').unwrap_or_default();
-        write!(writer, "{{{inside}}}")
-    }
-
-    fn add_fields(
-        &self,
-        current: &'w mut FormattedFields<Self>,
-        fields: &tracing::span::Record<'_>,
-    ) -> fmt::Result {
-        let mut visitor = Fields {
-            line: &mut String::new(),
-            written: Ok(()),
-        };
-        fields.record(&mut visitor);
-        visitor.written?;
-        let added = visitor.line.strip_prefix(',').unwrap_or_default();
-        if added.is_empty() {
-            return Ok(());
-        }
-        let inside = current.fields.trim_start_matches('{').trim_end_matches('}');
-        let comma = if inside.is_empty() { "" } else { "," };
-        current.fields = format!("{{{inside}{comma}{added}}}");
-        Ok(())
+impl FormatTime for Now {
+    fn format_time(&self, w: &mut Writer<'_>) -> fmt::Result {
+        write_time(w, jiff::Timestamp::now())
     }
 }
 
-impl FormatTime for Now {
-    fn format_time(&self, w: &mut Writer<'_>) -> fmt::Result {
-        let micros = jiff::Timestamp::now().as_microsecond();
-        let (second, micros) = (micros.div_euclid(MICROS), micros.rem_euclid(MICROS));
-        let date = match SECOND.get() {
-            (known, date) if known == second => date,
-            _ => {
-                let date = date_of(second)?;
-                SECOND.set((second, date));
-                date
-            }
-        };
-        w.write_str(std::str::from_utf8(&date).map_err(|_| fmt::Error)?)?;
-        write!(w, ".{micros:06}Z")
-    }
+fn write_time(w: &mut Writer<'_>, time: jiff::Timestamp) -> fmt::Result {
+    let micros = time.as_microsecond();
+    let (second, micros) = (micros.div_euclid(MICROS), micros.rem_euclid(MICROS));
+    let date = match SECOND.get() {
+        (known, date) if known == second => date,
+        _ => {
+            let date = date_of(second)?;
+            SECOND.set((second, date));
+            date
+        }
+    };
+    w.write_str(std::str::from_utf8(&date).map_err(|_| fmt::Error)?)?;
+    write!(w, ".{micros:06}Z")
 }
 
 fn date_of(second: i64) -> Result<[u8; 19], fmt::Error> {
@@ -237,7 +201,6 @@ mod tests {
     use std::error::Error;
 
     use tracing::field::Empty;
-    use tracing_subscriber::fmt::time::SystemTime;
 
     use super::*;
     use crate::telemetry::tests::Sink;
@@ -287,7 +250,6 @@ mod tests {
         let own = written(|sink| {
             lines(sink)
                 .event_format(JsonLines::default())
-                .fmt_fields(JsonSpans)
                 .finish()
                 .into()
         });
@@ -301,21 +263,20 @@ mod tests {
     }
 
     #[test]
-    fn the_time_is_that_of_the_library() {
-        let mut own = String::new();
-        let mut library = String::new();
-        let before = jiff::Timestamp::now();
+    fn a_time_is_written_in_microseconds() {
+        for (micros, expected) in [
+            (1_795_305_675_000_007, "2026-11-22T00:01:15.000007Z"),
+            (1_795_305_675_123_456, "2026-11-22T00:01:15.123456Z"),
+            (1_795_305_676_000_000, "2026-11-22T00:01:16.000000Z"),
+            (0, "1970-01-01T00:00:00.000000Z"),
+            (-500_000, "1969-12-31T23:59:59.500000Z"),
+        ] {
+            let mut written = String::new();
+            let time = jiff::Timestamp::from_microsecond(micros).unwrap();
 
-        Now.format_time(&mut Writer::new(&mut own)).unwrap();
-        SystemTime
-            .format_time(&mut Writer::new(&mut library))
-            .unwrap();
+            write_time(&mut Writer::new(&mut written), time).unwrap();
 
-        assert_eq!(own.len(), library.len());
-        let (own, library): (jiff::Timestamp, jiff::Timestamp) =
-            (own.parse().unwrap(), library.parse().unwrap());
-        assert!(before.as_microsecond() <= own.as_microsecond() && own <= library);
-        assert_eq!(&date_of(1_795_305_675).unwrap(), b"2026-11-22T00:01:15");
-        assert_eq!(&date_of(-1).unwrap(), b"1969-12-31T23:59:59");
+            assert_eq!(written, expected);
+        }
     }
 }

@@ -15,7 +15,7 @@ use tracing_subscriber::fmt::MakeWriter;
 
 pub use lines::Log;
 
-use json::{JsonLines, JsonSpans};
+use json::JsonLines;
 use lines::Lines;
 
 /// What a stream of the program is connected to.
@@ -167,7 +167,6 @@ where
         Dispatch::new(lines.with_ansi(colour).compact().finish())
     } else {
         let lines = lines.json().event_format(JsonLines::default());
-        let lines = lines.fmt_fields(JsonSpans);
         Dispatch::new(lines.finish())
     })
 }

@@ -1,5 +1,6 @@
 //! Opens a database, or says why not.
 
+use std::fmt::Display;
 use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension};
@@ -144,26 +145,15 @@ fn open_database(
     connection::set_writer(&conn, config.max_pages).map_err(failed)?;
     #[cfg(feature = "fail-points")]
     config.before_commit.watch(&conn).map_err(failed)?;
-    // Where the disk is full, there may be room in the reserve.
-    let migrated = migrate::migrate(&mut conn).or_else(|error| {
-        if !migrate::found_no_room(&error) {
-            return Err(error);
-        }
-        intake.full(&error.to_string());
+    or_with_reserve(intake, migrate::found_no_room, || {
         migrate::migrate(&mut conn)
-    });
-    migrated.map_err(|source| OpenError::Database {
+    })
+    .map_err(|source| OpenError::Database {
         path: place.db().to_path_buf(),
         source: Box::new(source),
     })?;
-    let begin = || begin(&conn, unchecked);
-    if let Err(error) = begin() {
-        if class(&error) != Class::Full {
-            return Err(failed(error));
-        }
-        intake.full(&error.to_string());
-        begin().map_err(failed)?;
-    }
+    let is_full = |error: &_| class(error) == Class::Full;
+    or_with_reserve(intake, is_full, || begin(&conn, unchecked)).map_err(failed)?;
     tracing::info!(
         path = %place.db().display(),
         sqlite = rusqlite::version(),
@@ -173,6 +163,22 @@ fn open_database(
         "database opened"
     );
     Ok((conn, unchecked))
+}
+
+/// Writes; where the disk is full, once more with the room of the reserve.
+fn or_with_reserve<E: Display>(
+    intake: &mut Intake,
+    is_full: impl FnOnce(&E) -> bool,
+    mut write: impl FnMut() -> Result<(), E>,
+) -> Result<(), E> {
+    let Err(error) = write() else {
+        return Ok(());
+    };
+    if !is_full(&error) {
+        return Err(error);
+    }
+    intake.full(&error.to_string());
+    write()
 }
 
 /// Tells whose database it is, without writing to it.
@@ -265,5 +271,44 @@ fn wrong(place: &Place, error: rusqlite::Error) -> OpenError {
             path,
             source: Box::new(error),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sqlite::FreeSpace;
+
+    #[test]
+    fn a_full_disk_gives_up_the_reserve_once_and_other_errors_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let reserve = dir.path().join("queue.db.reserve");
+        let config = SqliteConfig {
+            reserve: 0,
+            ballast: 8192,
+            free_space: FreeSpace::new(|_| Ok(u64::MAX)),
+            ..SqliteConfig::new(dir.path().join("queue.db"))
+        };
+        let mut intake = Intake::new(&Place::new(&config.path), &config);
+        intake.idle();
+        assert!(reserve.exists());
+
+        let refused = or_with_reserve(&mut intake, |_| false, || Err("damaged"));
+        assert_eq!((refused, reserve.exists()), (Err("damaged"), true));
+
+        let mut tries = 0;
+        let written = or_with_reserve(
+            &mut intake,
+            |_| true,
+            || {
+                tries += 1;
+                if reserve.exists() {
+                    Err("full")
+                } else {
+                    Ok(())
+                }
+            },
+        );
+        assert_eq!((written, tries), (Ok(()), 2));
     }
 }
