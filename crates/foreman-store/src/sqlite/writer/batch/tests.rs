@@ -1,3 +1,5 @@
+//! How a group is written, and what happens to it when one of it cannot be.
+
 use rusqlite::ffi;
 
 use super::*;
