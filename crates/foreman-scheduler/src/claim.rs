@@ -75,7 +75,7 @@ impl Worker {
         foreseen: Option<Claimed>,
     ) -> Result<Option<Next>, StoreError> {
         let early = foreseen.and_then(|foreseen| Some((self.early(&foreseen)?, foreseen)));
-        let is_begun = early.is_some();
+        let is_begun = early.as_ref().is_some_and(|(early, _)| early.is_whole());
         let mut claiming = Claiming::begin(&self.shared, ClaimRequest { is_begun, ..wish }).await;
         let Some((mut early, foreseen)) = early else {
             let claimed = claiming.answer().await?;

@@ -117,6 +117,11 @@ impl Drop for Entering<'_> {
 }
 
 impl Early {
+    /// Tells whether the answer comes in one piece, as far as the request says.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.head.as_ref().is_some_and(|head| !head.stream)
+    }
+
     /// Begins to send a job to the target.
     pub(crate) fn begin(
         id: JobId,

@@ -9,9 +9,10 @@ use foreman_job::{FailureKind, JobId, JobState, Timestamp};
 use foreman_store::{QueueCounts, QueueStore, SqliteConfig, SqliteStore};
 use rusqlite::Connection;
 
-const FIXTURES: [&str; 2] = [
+const FIXTURES: [&str; 3] = [
     include_str!("fixtures/v1.sql"),
     include_str!("fixtures/v2.sql"),
+    include_str!("fixtures/v3.sql"),
 ];
 
 /// Place and name of the jobs of each fixture.

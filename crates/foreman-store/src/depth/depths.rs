@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use foreman_job::{HeadJob, Priority, RunnerKey, Timestamp};
+use foreman_job::{HeadJob, Job, Priority, RunnerKey, Timestamp};
 
 use super::lines::{First, Line, Runner};
 use super::{Depth, Group, Grouped, Member, Move, Spot};
@@ -183,6 +183,12 @@ impl Depths {
             .flat_map(|class| class.runners.values())
             .flat_map(Runner::lines);
         lines.find_map(|line| Some((Arc::clone(&line.group), line.led_by(seq)?)))
+    }
+
+    /// Tells whether a job is known to be the first of its line.
+    pub(crate) fn leads(&self, job: &Job) -> bool {
+        self.line(job)
+            .is_some_and(|line| line.led_by(job.seq).is_some())
     }
 
     /// Tells who is the first of a line when its first job has left it; nobody where it was not the

@@ -150,7 +150,7 @@ impl Check {
     fn note(&self) {
         let removing = self
             .writer
-            .call(DURABLE, |tx| queries::remove_note(tx.conn, UNCHECKED));
+            .call(DURABLE, |tx| queries::remove_note(tx.conn()?, UNCHECKED));
         let runtime = tokio::runtime::Builder::new_current_thread().build();
         let removed = match runtime {
             Ok(runtime) => runtime.block_on(removing).map_err(|it| it.to_string()),

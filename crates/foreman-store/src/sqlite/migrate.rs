@@ -6,7 +6,7 @@ use rusqlite_migration::{Error, M, Migrations};
 use super::error::{Class, class};
 
 /// The schema version after the last migration.
-pub(super) const KNOWN_VERSION: i64 = 2;
+pub(super) const KNOWN_VERSION: i64 = 3;
 
 /// "fore": set by the first migration.
 pub(super) const APPLICATION_ID: i32 = 1_718_579_813;
@@ -14,6 +14,9 @@ pub(super) const APPLICATION_ID: i32 = 1_718_579_813;
 const STEPS: &[M<'static>] = &[
     M::up(include_str!("../../../../migrations/0001_jobs.sql")),
     M::up(include_str!("../../../../migrations/0002_guard.sql")),
+    M::up(include_str!(
+        "../../../../migrations/0003_claim_and_end.sql"
+    )),
 ];
 
 /// Applies the migrations that are missing, each with its version in one transaction.

@@ -30,10 +30,10 @@ struct State {
     size: usize,
 }
 
-/// A job that was never claimed.
 #[derive(Debug, Clone)]
 struct Kept {
-    job: Job,
+    /// As it was accepted, until its first claim.
+    job: Option<Job>,
     request: StoredRequest,
 }
 
@@ -55,7 +55,7 @@ impl Recent {
         }
         // A copy: what came in shares its memory with all that its connection has read.
         let kept = (size(request) <= LARGEST).then(|| Kept {
-            job: job.to_job(seq),
+            job: Some(job.to_job(seq)),
             request: StoredRequest {
                 headers: request.headers.clone(),
                 body: Bytes::copy_from_slice(&request.body),
@@ -67,7 +67,12 @@ impl Recent {
     /// Says what a claim of a job will answer, if it is here and does not rest.
     pub(super) fn claimed(&self, choice: Choice, now: Timestamp) -> Option<Claimed> {
         let Kept { job, request } = self.lock().jobs.get(&choice.seq)?.clone();
-        Claimed::first(&job, request, choice.reason, now)
+        Claimed::first(&job?, request, choice.reason, now)
+    }
+
+    /// Takes a job out as it was accepted, if it is here: its first claim is about to be made.
+    pub(super) fn take_job(&self, seq: i64) -> Option<Job> {
+        self.lock().jobs.get_mut(&seq)?.job.take()
     }
 
     /// Takes the request of a job out, if it is here.

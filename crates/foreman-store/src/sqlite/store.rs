@@ -226,9 +226,10 @@ impl QueueStore for SqliteStore {
             urgent: !request.is_begun,
             ..ORDERED
         };
+        let recent = self.recent.clone();
         let claim = self
             .writer
-            .call_now(load, move |tx| queries::claim(tx, &request));
+            .call_now(load, move |tx| queries::claim(tx, &request, &recent));
         self.taken(claim.await?).await
     }
 
@@ -247,9 +248,10 @@ impl QueueStore for SqliteStore {
         request: ClaimRequest,
         enough: oneshot::Receiver<()>,
     ) -> Result<Option<Claimed>, StoreError> {
-        let claim = self
-            .writer
-            .call_until(ORDERED, enough, move |tx| queries::claim(tx, &request));
+        let recent = self.recent.clone();
+        let claim = self.writer.call_until(ORDERED, enough, move |tx| {
+            queries::claim(tx, &request, &recent)
+        });
         self.taken(claim.await?).await
     }
 
@@ -395,7 +397,9 @@ impl QueueStore for SqliteStore {
 
     async fn save_note(&self, name: &'static str, value: Bytes) -> Result<(), StoreError> {
         self.writer
-            .call(DURABLE, move |tx| queries::save_note(tx.conn, name, &value))
+            .call(DURABLE, move |tx| {
+                queries::save_note(tx.conn()?, name, &value)
+            })
             .await
     }
 

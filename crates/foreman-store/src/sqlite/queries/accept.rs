@@ -51,8 +51,7 @@ type Placed<'n> = (i64, &'n NewJob);
 pub(in crate::sqlite) fn accept(tx: &mut Tx<'_>, new: &NewJob) -> Result<Accepted, StoreError> {
     let accepted = enter(tx, new)?;
     if let Accepted::New { seq } = accepted {
-        insert(tx.conn, &[(seq, new)])?;
-        tx.wrote(new.to_job(seq));
+        insert(tx.conn_for_new(), &[(seq, new)])?;
     }
     Ok(accepted)
 }
@@ -82,10 +81,10 @@ pub(in crate::sqlite) fn accept_all(
     }
     let (many, few) = placed.as_chunks::<ROWS>();
     for rows in many {
-        insert(tx.conn, rows)?;
+        insert(tx.conn_for_new(), rows)?;
     }
     for row in few {
-        insert(tx.conn, std::slice::from_ref(row))?;
+        insert(tx.conn_for_new(), std::slice::from_ref(row))?;
     }
     Ok(each)
 }
@@ -94,9 +93,9 @@ pub(in crate::sqlite) fn accept_all(
 /// then a key that comes a second time is not found, and refused by it.
 fn enter(tx: &mut Tx<'_>, new: &NewJob) -> Result<Accepted, StoreError> {
     if let Some(key) = &new.idempotency
-        && let Some(seq) = find(tx.conn, key)?
+        && let Some(seq) = find(tx.conn()?, key)?
     {
-        let existing = rows::by_seq(tx.conn, seq)?.ok_or(StoreError::NotFound)?;
+        let existing = rows::by_seq(tx.conn()?, seq)?.ok_or(StoreError::NotFound)?;
         return Ok(Accepted::Existing(Box::new(existing)));
     }
     new.check_room(tx.counts.queued)?;

@@ -19,7 +19,7 @@ pub(in crate::sqlite) fn start(
     epoch: Epoch,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let before = rows::by_seq(tx.conn, seq)?.ok_or(StoreError::NotFound)?;
+    let before = rows::by_seq(tx.conn()?, seq)?.ok_or(StoreError::NotFound)?;
     let after = transition::apply(&before, &Event::Start { epoch }, now)?;
     write(tx, &before, &after, now)
 }
@@ -29,15 +29,15 @@ pub(in crate::sqlite) fn settle(
     tx: &mut Tx<'_>,
     settlement: &Settlement,
 ) -> Result<Job, StoreError> {
-    let known = tx.take_known(|job| job.id == settlement.id);
+    let held = tx.held(settlement.id).cloned();
     // What was claimed for the first time just now has not logged anything.
-    let is_silent = known
+    let is_silent = held
         .as_ref()
         .is_some_and(|job| job.progress.epoch == FIRST_RUN);
-    let before = match (known, settlement.seq) {
+    let before = match (held, settlement.seq) {
         (Some(job), _) => Some(job),
-        (None, Some(seq)) => rows::by_seq(tx.conn, seq)?,
-        (None, None) => rows::by_id(tx.conn, settlement.id)?,
+        (None, Some(seq)) => rows::by_seq(tx.conn()?, seq)?,
+        (None, None) => rows::by_id(tx.conn()?, settlement.id)?,
     };
     let before = before
         .filter(|job| job.id == settlement.id)
@@ -45,20 +45,20 @@ pub(in crate::sqlite) fn settle(
     let after = transition::settle(&before, settlement)?;
     write(tx, &before, &after, settlement.now)?;
     let run = Run::of(&before);
-    journal::settle(tx.conn, &after, (run, is_silent), settlement)?;
+    journal::settle(tx.conn()?, &after, (run, is_silent), settlement)?;
     Ok(after)
 }
 
 /// Adds events of a run to the log of its job.
 pub(in crate::sqlite) fn append_events(
-    tx: &Tx<'_>,
+    tx: &mut Tx<'_>,
     seq: i64,
     epoch: Epoch,
     log: &RunLog,
 ) -> Result<u64, StoreError> {
-    let job = rows::by_seq(tx.conn, seq)?.ok_or(StoreError::NotFound)?;
+    let job = rows::by_seq(tx.conn()?, seq)?.ok_or(StoreError::NotFound)?;
     transition::may_log(&job, epoch)?;
-    journal::append(tx.conn, Run::of(&job), log)
+    journal::append(tx.conn()?, Run::of(&job), log)
 }
 
 /// Cancels a queued job, or notes the wish for a running one.
@@ -67,7 +67,7 @@ pub(in crate::sqlite) fn cancel(
     id: JobId,
     now: Timestamp,
 ) -> Result<Withdrawal, StoreError> {
-    let Some(before) = rows::by_id(tx.conn, id)? else {
+    let Some(before) = rows::by_id(tx.conn()?, id)? else {
         return Ok(Withdrawal::Unknown);
     };
     if before.progress.state.is_terminal() {
@@ -96,6 +96,6 @@ pub(super) fn write(
     after: &Job,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    rows::write(tx.conn, after, Change { now, claim: None })?;
+    tx.write(after, Change { now, claim: None })?;
     line::changed(tx, before, after)
 }

@@ -5,6 +5,7 @@ use foreman_job::{Choice, JobState};
 use rusqlite::named_params;
 
 use super::{heads, journal, line};
+use crate::sqlite::recent::Recent;
 use crate::sqlite::rows::{self, Change};
 use crate::sqlite::writer::Tx;
 use crate::{ClaimRequest, Claimed, SlotTaken, StoreError, transition};
@@ -27,23 +28,24 @@ pub(in crate::sqlite) struct Taken {
 pub(in crate::sqlite) fn claim(
     tx: &mut Tx<'_>,
     wish: &ClaimRequest,
+    recent: &Recent,
 ) -> Result<Option<Taken>, StoreError> {
     if slot_is_taken(tx, wish.slot)? {
         return Err(StoreError::Database(Box::new(SlotTaken(wish.slot))));
     }
     if let Some(choice) = wish.foreseen {
-        let found = found(tx, choice.seq)?.filter(is_ready);
+        let found = found(tx, choice.seq, recent)?.filter(is_ready);
         let taken = found.map(|found| take(tx, (wish, choice), found));
         return taken.transpose();
     }
     line::look(tx)?;
-    let Some(heads) = heads::heads(tx.conn, tx.depths(), wish)? else {
+    let Some(heads) = heads::heads(tx.conn()?, tx.depths(), wish)? else {
         return Ok(None);
     };
     let Some(choice) = (wish.choose)(&heads) else {
         return Ok(None);
     };
-    let found = found(tx, choice.seq)?;
+    let found = found(tx, choice.seq, recent)?;
     if !found.as_ref().is_some_and(is_ready) && line::forget_first(tx, choice.seq)? {
         // The line that it was in went on without it, since its row had not told which one.
         tracing::error!(
@@ -71,18 +73,18 @@ fn take(
         now,
         claim: Some((wish.slot, choice.reason)),
     };
-    rows::write(tx.conn, &job, change)?;
+    let next_event = journal::next(tx, &before)?;
+    tx.write_claim(&job, change)?;
     if damaged.is_empty() {
         line::changed(tx, &before, &job)?;
     } else {
         line::damaged(tx, &before, &job)?;
     }
-    tx.wrote(job.clone());
     let claimed = Claimed {
         job,
         reason: choice.reason,
         request: None,
-        next_event: journal::next(tx.conn, &before)?,
+        next_event,
     };
     Ok(Taken { claimed, damaged })
 }
@@ -92,22 +94,24 @@ fn is_ready(found: &rows::Found) -> bool {
     progress.state == JobState::Queued && progress.retry_at.is_none()
 }
 
-fn found(tx: &mut Tx<'_>, seq: i64) -> Result<Option<rows::Found>, StoreError> {
-    match tx.take_known(|job| job.seq == seq) {
+/// Finds a job. One that was accepted a moment ago, and waits as it was, need not be read.
+fn found(tx: &mut Tx<'_>, seq: i64, recent: &Recent) -> Result<Option<rows::Found>, StoreError> {
+    let known = recent.take_job(seq);
+    match known.filter(|job| job.progress.retry_at.is_none() && tx.depths().leads(job)) {
         Some(job) => Ok(Some(rows::Found {
             job,
             damaged: Vec::new(),
         })),
-        None => rows::found(tx.conn, seq),
+        None => rows::found(tx.conn()?, seq),
     }
 }
 
-fn slot_is_taken(tx: &Tx<'_>, slot: u32) -> Result<bool, StoreError> {
+fn slot_is_taken(tx: &mut Tx<'_>, slot: u32) -> Result<bool, StoreError> {
     if tx.counts.loading == 0 && tx.counts.working == 0 {
         return Ok(false);
     }
     let taken = tx
-        .conn
+        .conn()?
         .prepare_cached(SLOT)?
         .query_row(named_params! {":slot": slot}, |row| row.get(0))?;
     Ok(taken)

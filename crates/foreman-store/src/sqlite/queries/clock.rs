@@ -45,16 +45,17 @@ WHERE state = 'queued' AND retry_at > :latest";
 /// Makes jobs ready whose rest is over and fails those that expired.
 pub(in crate::sqlite) fn due(tx: &mut Tx<'_>, now: Timestamp) -> Result<Due, StoreError> {
     let mut due = Due::default();
-    for seq in seqs(tx.conn, EXPIRED, &[(":now", &now.as_millis())])? {
-        let before = rows::by_seq(tx.conn, seq)?.ok_or(StoreError::NotFound)?;
+    for seq in seqs(tx.conn()?, EXPIRED, &[(":now", &now.as_millis())])? {
+        let before = rows::by_seq(tx.conn()?, seq)?.ok_or(StoreError::NotFound)?;
         let after = transition::expire(&before, now)?;
         change::write(tx, &before, &after, now)?;
         due.expired.push(after);
     }
     due.promoted = promote(tx, now)?;
+    let conn = tx.conn()?;
     due.next = [NEXT_RETRY, NEXT_EXPIRY]
         .into_iter()
-        .map(|sql| time(tx.conn, sql))
+        .map(|sql| time(conn, sql))
         .collect::<Result<Vec<_>, _>>()?
         .into_iter()
         .flatten()
@@ -66,7 +67,7 @@ pub(in crate::sqlite) fn due(tx: &mut Tx<'_>, now: Timestamp) -> Result<Due, Sto
 fn promote(tx: &mut Tx<'_>, now: Timestamp) -> Result<u64, StoreError> {
     let mut lines: Vec<(Arc<Group>, u64, Spot)> = Vec::new();
     {
-        let mut statement = tx.conn.prepare_cached(PROMOTE)?;
+        let mut statement = tx.conn()?.prepare_cached(PROMOTE)?;
         let mut found = statement.query(named_params! {":now": now.as_millis()})?;
         while let Some(row) = found.next()? {
             let (group, spot) = (line::group(row)?, line::spot(row, 4)?);
@@ -96,14 +97,14 @@ pub(in crate::sqlite) fn recover(
     latest_retry: Timestamp,
 ) -> Result<Recovery, StoreError> {
     let mut jobs = Vec::new();
-    for seq in seqs(tx.conn, RUNNING, &[])? {
-        let before = rows::by_seq(tx.conn, seq)?.ok_or(StoreError::NotFound)?;
+    for seq in seqs(tx.conn()?, RUNNING, &[])? {
+        let before = rows::by_seq(tx.conn()?, seq)?.ok_or(StoreError::NotFound)?;
         let after = transition::recover(&before, now, latest_retry)?;
         change::write(tx, &before, &after, now)?;
-        journal::reset(tx.conn, &after)?;
+        journal::reset(tx.conn()?, &after)?;
         jobs.push((before.progress.state, after));
     }
-    tx.conn
+    tx.conn()?
         .prepare_cached(CLAMP)?
         .execute(named_params! {":latest": latest_retry.as_millis()})?;
     Ok(Recovery {

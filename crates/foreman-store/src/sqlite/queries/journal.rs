@@ -7,6 +7,7 @@ use rusqlite::{Connection, OptionalExtension, named_params, params};
 use super::packing::{Packed, pack, unpack};
 use crate::log::{Collector, Span};
 use crate::sqlite::rows;
+use crate::sqlite::writer::Tx;
 use crate::{AnswerHead, FIRST_EVENT, LogEntry, LogEvent, LogGap, RunLog, Settlement, StoreError};
 
 const INSERT: &str = "\
@@ -105,12 +106,12 @@ pub(super) fn end(conn: &Connection, seq: i64) -> Result<End, StoreError> {
 }
 
 /// Finds the number that the next event of a job will have.
-pub(super) fn next(conn: &Connection, job: &Job) -> Result<u64, StoreError> {
+pub(super) fn next(tx: &mut Tx<'_>, job: &Job) -> Result<u64, StoreError> {
     if job.progress.epoch.get() == 0 {
         // Only runs have events.
         return Ok(FIRST_EVENT.saturating_add(1));
     }
-    Ok(end(conn, job.seq)?.next())
+    Ok(end(tx.conn()?, job.seq)?.next())
 }
 
 /// Adds events of a run; those that are there already are passed over. Returns the number of the

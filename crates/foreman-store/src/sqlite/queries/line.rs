@@ -66,7 +66,7 @@ fn leave(tx: &mut Tx<'_>, group: Arc<Group>, member: Member) -> Result<(), Store
     let next = match tx.depths().next(&group, member) {
         First::At(spot) => Some(spot),
         First::Nobody => None,
-        First::Unknown => first(tx.conn, &group, None)?,
+        First::Unknown => first(tx.conn()?, &group, None)?,
     };
     tx.queue_moved(Move::Out(group, member, next));
     Ok(())
@@ -76,7 +76,7 @@ fn leave(tx: &mut Tx<'_>, group: Arc<Group>, member: Member) -> Result<(), Store
 pub(super) fn look(tx: &mut Tx<'_>) -> Result<(), StoreError> {
     let mut found = Vec::new();
     for group in tx.depths_mut().take_unknown() {
-        found.push((first(tx.conn, &group, None), group));
+        found.push((first(tx.conn()?, &group, None), group));
     }
     for (first, group) in found {
         tx.depths_mut().find(&group, first?);

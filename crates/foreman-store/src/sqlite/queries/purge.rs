@@ -41,8 +41,8 @@ struct Ended {
 /// Forgets jobs and bodies, each at most `limit` in number.
 pub(in crate::sqlite) fn purge(tx: &mut Tx<'_>, purge: Purge) -> Result<Purged, StoreError> {
     let jobs = forget_jobs(tx, purge.jobs_before, purge.limit)?;
-    let bodies = forget_bodies(tx.conn, purge.bodies_before, purge.limit)?;
-    shrink(tx.conn)?;
+    let bodies = forget_bodies(tx.conn()?, purge.bodies_before, purge.limit)?;
+    shrink(tx.conn()?)?;
     Ok(Purged { bodies, jobs })
 }
 
@@ -52,7 +52,7 @@ pub(in crate::sqlite) fn delete(
     id: JobId,
     now: Timestamp,
 ) -> Result<Deletion, StoreError> {
-    let Some(mut job) = rows::by_id(tx.conn, id)? else {
+    let Some(mut job) = rows::by_id(tx.conn()?, id)? else {
         return Ok(Deletion::Unknown);
     };
     if job.progress.state.is_running() {
@@ -64,12 +64,12 @@ pub(in crate::sqlite) fn delete(
         job = cancelled;
     }
     forget(tx, job.seq, job.progress.state)?;
-    shrink(tx.conn)?;
+    shrink(tx.conn()?)?;
     Ok(Deletion::Forgotten(Box::new(job)))
 }
 
 fn forget(tx: &mut Tx<'_>, seq: i64, state: JobState) -> Result<(), StoreError> {
-    tx.conn
+    tx.conn()?
         .prepare_cached(FORGET)?
         .execute(named_params! {":seq": seq})?;
     tx.moved(Some(state), None);
@@ -77,8 +77,8 @@ fn forget(tx: &mut Tx<'_>, seq: i64, state: JobState) -> Result<(), StoreError> 
 }
 
 fn forget_jobs(tx: &mut Tx<'_>, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
-    let mut first = ended(tx.conn, true, before, limit)?;
-    first.append(&mut ended(tx.conn, false, before, limit)?);
+    let mut first = ended(tx.conn()?, true, before, limit)?;
+    first.append(&mut ended(tx.conn()?, false, before, limit)?);
     first.sort_unstable_by_key(|job| (job.finished_at, job.seq));
     first.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
     let mut gone = 0_u64;

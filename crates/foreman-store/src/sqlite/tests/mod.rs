@@ -5,6 +5,7 @@ mod columns;
 mod damage;
 mod full;
 mod group;
+mod late;
 mod owner;
 mod plans;
 mod schema;

@@ -28,6 +28,13 @@ pub(in crate::sqlite) struct Load {
     pub(in crate::sqlite) bytes: u64,
 }
 
+impl Load {
+    /// Tells whether nobody waits for it, neither to go on nor to be told.
+    pub(super) fn can_be_late(&self) -> bool {
+        !self.urgent && self.durability == Durability::Ordered
+    }
+}
+
 /// Of a command that says nothing of its size, and whose caller is told what came of it.
 pub(in crate::sqlite) const DURABLE: Load = Load {
     durability: Durability::Durable,

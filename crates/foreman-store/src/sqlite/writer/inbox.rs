@@ -243,14 +243,24 @@ impl State {
 
     /// Takes commands of so many bytes; the first one whatever it has.
     fn group(&mut self) -> Vec<Box<dyn Command>> {
-        let count = self.fits(GROUP_BYTES).max(1);
+        let count = self.without_last(self.fits(GROUP_BYTES)).max(1);
         self.first(count)
     }
 
     /// Takes what may be taken along.
     fn more(&mut self) -> Vec<Box<dyn Command>> {
-        let count = self.fits(MORE_BYTES);
+        let count = self.without_last(self.fits(MORE_BYTES));
         self.first(count)
+    }
+
+    /// Leaves out the last of so many commands if nobody waits for it: what comes next may make one
+    /// change of both. It is the first of the next group.
+    fn without_last(&self, count: usize) -> usize {
+        let before = count.saturating_sub(1);
+        match self.commands.0.get(before) {
+            Some(last) if last.load().can_be_late() => before,
+            Some(_) | None => count,
+        }
     }
 
     /// Counts the commands of so many bytes.
@@ -278,17 +288,13 @@ fn is_urgent(command: &dyn Command) -> bool {
 mod tests {
     use super::*;
     use crate::sqlite::writer::command::{Ran, Refusal};
-    use crate::sqlite::writer::{DURABLE, Load, Tx};
+    use crate::sqlite::writer::{DURABLE, Durability, Load, Tx};
 
-    struct Numbered(u64, bool);
+    struct Numbered(Load);
 
     impl Command for Numbered {
         fn load(&self) -> Load {
-            Load {
-                urgent: self.1,
-                bytes: self.0,
-                ..DURABLE
-            }
+            self.0
         }
 
         fn run(&mut self, _tx: &mut Tx<'_>) -> Ran {
@@ -300,8 +306,25 @@ mod tests {
         fn refuse(self: Box<Self>, _why: &Refusal) {}
     }
 
+    fn numbered(bytes: u64, urgent: bool) -> Numbered {
+        Numbered(Load {
+            urgent,
+            bytes,
+            ..DURABLE
+        })
+    }
+
     fn send(inbox: &Inbox, number: u64, urgent: bool) {
-        assert!(inbox.send(Box::new(Numbered(number, urgent))).is_ok());
+        assert!(inbox.send(Box::new(numbered(number, urgent))).is_ok());
+    }
+
+    fn send_what_can_be_late(inbox: &Inbox, bytes: u64) {
+        let load = Load {
+            durability: Durability::Ordered,
+            bytes,
+            ..DURABLE
+        };
+        assert!(inbox.send(Box::new(Numbered(load))).is_ok());
     }
 
     /// Names what is to be written; none where there is nothing to be done now.
@@ -356,6 +379,23 @@ mod tests {
     }
 
     #[test]
+    fn whom_nobody_waits_for_is_taken_with_the_one_behind_it_or_by_itself() {
+        let inbox = Inbox::default();
+        send_what_can_be_late(&inbox, 1);
+        send(&inbox, 2, false);
+        send_what_can_be_late(&inbox, 3);
+        assert_eq!(group(inbox.try_take()), Some(vec![1, 2]));
+
+        assert_eq!(inbox.more().len(), 0);
+        inbox.lay_down(false);
+        assert_eq!(group(inbox.try_take()), Some(vec![3]));
+
+        send_what_can_be_late(&inbox, 4);
+        send(&inbox, 5, false);
+        assert_eq!(inbox.more().len(), 2);
+    }
+
+    #[test]
     fn what_came_before_the_end_is_still_written() {
         let inbox = Inbox::default();
         inbox.lay_down(true);
@@ -364,8 +404,7 @@ mod tests {
 
         inbox.end();
 
-        let late = Box::new(Numbered(2, false));
-        assert!(inbox.send(late).is_err());
+        assert!(inbox.send(Box::new(numbered(2, false))).is_err());
         assert_eq!(group(inbox.take(Duration::MAX)), Some(vec![1]));
         inbox.lay_down(false);
         assert_eq!(group(inbox.take(Duration::MAX)), None);

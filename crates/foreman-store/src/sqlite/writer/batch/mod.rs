@@ -1,21 +1,24 @@
 //! One transaction for a group of commands.
 
+mod late;
 #[cfg(test)]
 mod tests;
 
-use foreman_job::{Job, JobState, Timestamp};
+use foreman_job::{Job, JobId, JobState, Timestamp};
 use rusqlite::Connection;
 
 use super::command::{Command, Ran};
 use super::intake::Room;
 use crate::depth::{Depths, Move};
 use crate::sqlite::error::{Class, class};
+use crate::sqlite::rows::Change;
 use crate::{QueueCounts, StoreError};
+use late::Late;
 
 /// A transaction as its commands see it.
 #[derive(Debug)]
 pub(in crate::sqlite) struct Tx<'c> {
-    pub(in crate::sqlite) conn: &'c Connection,
+    conn: &'c Connection,
     /// The counts as they will be after the commit.
     pub(in crate::sqlite) counts: QueueCounts,
     /// The same of the queue.
@@ -27,15 +30,13 @@ pub(in crate::sqlite) struct Tx<'c> {
     newest: Option<Timestamp>,
     /// Whether the command that runs has accepted a job.
     arrived: bool,
-    /// The job that the command that runs has written, and the one that the command before has.
-    wrote: Option<Job>,
-    known: Option<Job>,
+    late: Late,
     /// Whether the intake has refused the command that runs.
     refused: bool,
 }
 
 impl<'c> Tx<'c> {
-    pub(super) const fn new(
+    pub(super) fn new(
         conn: &'c Connection,
         depths: &'c mut Depths,
         counts: QueueCounts,
@@ -49,10 +50,40 @@ impl<'c> Tx<'c> {
             room,
             newest: None,
             arrived: false,
-            wrote: None,
-            known: None,
+            late: Late::default(),
             refused: false,
         }
+    }
+
+    /// Returns the connection, with everything written that was said to be.
+    pub(in crate::sqlite) fn conn(&mut self) -> Result<&'c Connection, StoreError> {
+        self.late.catch_up(self.conn)?;
+        Ok(self.conn)
+    }
+
+    /// Returns the connection for a statement that has to do with no job but a new one.
+    pub(in crate::sqlite) const fn conn_for_new(&self) -> &'c Connection {
+        self.conn
+    }
+
+    /// Writes a job that was claimed just now: at the latest before anything else is done with the
+    /// connection, and together with the end of its run where that is the next that is written.
+    pub(in crate::sqlite) fn write_claim(
+        &mut self,
+        job: &Job,
+        change: Change,
+    ) -> Result<(), StoreError> {
+        self.late.claim(self.conn, job, change)
+    }
+
+    /// Writes a job that another event has changed.
+    pub(in crate::sqlite) fn write(&mut self, job: &Job, change: Change) -> Result<(), StoreError> {
+        self.late.write(self.conn, job, change)
+    }
+
+    /// Returns a job that was claimed and is not written yet.
+    pub(in crate::sqlite) fn held(&self, id: JobId) -> Option<&Job> {
+        self.late.held(id)
     }
 
     /// Takes room for a new job.
@@ -72,19 +103,6 @@ impl<'c> Tx<'c> {
     pub(in crate::sqlite) fn accepted(&mut self, at: Timestamp) {
         self.newest = self.newest.max(Some(at));
         self.arrived = true;
-    }
-
-    /// Notes a job as it was written: the next command may be about it.
-    pub(in crate::sqlite) fn wrote(&mut self, job: Job) {
-        self.wrote = Some(job);
-    }
-
-    /// Returns the job that the command before has written, which need not be read.
-    pub(in crate::sqlite) fn take_known(
-        &mut self,
-        is_it: impl FnOnce(&Job) -> bool,
-    ) -> Option<Job> {
-        self.known.take_if(|job| is_it(job))
     }
 
     /// Returns the time at which something is done that was asked for at a time: what was accepted
@@ -135,7 +153,6 @@ impl<'c> Tx<'c> {
     fn back_to(&mut self, mark: Mark) {
         self.counts = mark.counts;
         self.newest = mark.newest;
-        self.wrote = None;
         for change in self.moves.drain(mark.moves..).rev() {
             self.depths.undo(&change);
         }
@@ -221,12 +238,19 @@ fn once(
     with_savepoints: bool,
 ) -> Result<(), Stop> {
     let (conn, mark) = (tx.conn, tx.mark());
+    tx.late = if with_savepoints {
+        Late::at_once()
+    } else {
+        Late::default()
+    };
     let outcome = begin(conn).map_err(Stop::Fault).and_then(|()| {
         let mut here = Vec::new();
         run_from(tx, 0, (commands, &mut here), waiting, with_savepoints)?;
         let first = commands.len();
         commands.append(&mut more());
         run_from(tx, first, (commands, &mut here), waiting, with_savepoints)?;
+        let caught_up = tx.late.catch_up(conn);
+        caught_up.map_err(|error| not_caught_up(&error))?;
         commit(conn).map_err(Stop::Fault)
     });
     if outcome.is_err() {
@@ -281,6 +305,15 @@ pub(super) fn end(conn: &Connection) {
     }
 }
 
+/// Judges a claim that could not be written late. Written by itself it says more.
+fn not_caught_up(error: &StoreError) -> Stop {
+    if let StoreError::Full(reason) = error {
+        Stop::Fault(Fault::Full(reason.clone()))
+    } else {
+        Stop::Apart
+    }
+}
+
 fn run_one(tx: &mut Tx<'_>, command: &mut dyn Command, with_savepoint: bool) -> Result<(), Stop> {
     let conn = tx.conn;
     let save = |sql| {
@@ -290,11 +323,10 @@ fn run_one(tx: &mut Tx<'_>, command: &mut dyn Command, with_savepoint: bool) -> 
             Ok(())
         }
     };
-    let (before, rows) = (tx.mark(), conn.total_changes());
+    let (before, changes) = (tx.mark(), tx.late.changes(conn));
     save("SAVEPOINT command")?;
     tx.refused = false;
     tx.arrived = false;
-    tx.known = tx.wrote.take();
     let ran = command.run(tx);
     if ran == Ran::Full {
         let full = Fault::Full("database or disk is full".to_owned());
@@ -305,8 +337,12 @@ fn run_one(tx: &mut Tx<'_>, command: &mut dyn Command, with_savepoint: bool) -> 
         let undone = Fault::Undone("transaction was undone".to_owned());
         return Err(Stop::Fault(undone));
     }
+    if tx.late.has_failed() {
+        // It is another command that is to be refused.
+        return Err(Stop::Apart);
+    }
     if matches!(ran, Ran::Refused | Ran::Broken) {
-        let has_changed = ran == Ran::Broken || conn.total_changes() != rows;
+        let has_changed = ran == Ran::Broken || tx.late.changes(conn) != changes;
         if !with_savepoint && has_changed {
             return Err(Stop::Apart);
         }
