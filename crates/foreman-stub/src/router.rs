@@ -222,7 +222,8 @@ impl Ends {
             return (reply, None);
         }
         let (core, ticket) = (Arc::clone(&self.core), Arc::clone(&self.ticket));
-        let call = Call {
+        // In a box: it is handed on from handler to handler.
+        let call = Box::new(Call {
             core,
             ticket,
             path,
@@ -231,7 +232,7 @@ impl Ends {
             body,
             parsed,
             strike: strike.clone(),
-        };
+        });
         (Box::pin(routes::handle(route, call)).await, strike)
     }
 

@@ -103,32 +103,35 @@ impl SqliteStore {
         stats
     }
 
-    /// Completes what was claimed; a job whose row is damaged is not to be run.
-    async fn taken(&self, taken: Option<Taken>) -> Result<Option<Claimed>, StoreError> {
-        match taken {
-            Some(Taken { claimed, damaged }) if damaged.is_empty() => {
-                self.with_request(claimed).await.map(Some)
-            }
-            Some(Taken { claimed, damaged }) => {
-                tracing::error!(
-                    job.id = %claimed.job.id,
-                    job.seq = claimed.job.seq,
-                    columns = damaged.join(", "),
-                    "stored data of a job is damaged: the job is not run"
-                );
-                Ok(Some(claimed))
-            }
-            None => Ok(None),
+    /// Completes what was claimed, or returns it where its request must be read; a job whose row is
+    /// damaged is not to be run.
+    fn taken(&self, taken: Option<Box<Taken>>) -> Result<Option<Claimed>, Box<Claimed>> {
+        let Some(taken) = taken else {
+            return Ok(None);
+        };
+        let Taken {
+            mut claimed,
+            damaged,
+        } = *taken;
+        if !damaged.is_empty() {
+            tracing::error!(
+                job.id = %claimed.job.id,
+                job.seq = claimed.job.seq,
+                columns = damaged.join(", "),
+                "stored data of a job is damaged: the job is not run"
+            );
+            return Ok(Some(claimed));
         }
+        claimed.request = self.recent.take(claimed.job.seq);
+        if claimed.request.is_none() {
+            return Err(Box::new(claimed));
+        }
+        Ok(Some(claimed))
     }
 
     /// Reads what a claimed job asks. Where that cannot be read, the job alone suffers.
-    async fn with_request(&self, mut claimed: Claimed) -> Result<Claimed, StoreError> {
-        claimed.request = self.recent.take(claimed.job.seq);
-        if claimed.request.is_some() {
-            return Ok(claimed);
-        }
-        let Claimed { job, .. } = &claimed;
+    async fn with_request(&self, mut claimed: Box<Claimed>) -> Result<Claimed, StoreError> {
+        let Claimed { job, .. } = &*claimed;
         let (seq, epoch) = (job.seq, job.progress.epoch);
         let reading = self
             .reader
@@ -161,7 +164,7 @@ impl SqliteStore {
                 }
             }
         };
-        Ok(claimed)
+        Ok(*claimed)
     }
 }
 
@@ -230,7 +233,10 @@ impl QueueStore for SqliteStore {
         let claim = self
             .writer
             .call_now(load, move |tx| queries::claim(tx, &request, &recent));
-        self.taken(claim.await?).await
+        match self.taken(claim.await?) {
+            Ok(claimed) => Ok(claimed),
+            Err(unread) => Box::pin(self.with_request(unread)).await.map(Some),
+        }
     }
 
     fn foresee(&self, wish: &ClaimRequest, passed: &[i64]) -> Option<Foreseen> {
@@ -252,7 +258,10 @@ impl QueueStore for SqliteStore {
         let claim = self.writer.call_until(ORDERED, enough, move |tx| {
             queries::claim(tx, &request, &recent)
         });
-        self.taken(claim.await?).await
+        match self.taken(claim.await?) {
+            Ok(claimed) => Ok(claimed),
+            Err(unread) => Box::pin(self.with_request(unread)).await.map(Some),
+        }
     }
 
     async fn start(&self, seq: i64, epoch: Epoch, now: Timestamp) -> Result<(), StoreError> {

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Answers a request for text.
-pub(crate) async fn run(call: Call, work: Work) -> Reply {
+pub(crate) async fn run(call: Box<Call>, work: Box<Work>) -> Reply {
     let (api, stream, order) = (work.api, work.stream, call.ticket.order());
     let reply = match answer(call, work).await {
         Ok(reply) => reply,
@@ -58,7 +58,7 @@ pub(crate) async fn run(call: Call, work: Work) -> Reply {
     reply
 }
 
-async fn answer(call: Call, mut work: Work) -> Result<Reply, Box<Refused>> {
+async fn answer(call: Box<Call>, mut work: Box<Work>) -> Result<Reply, Box<Refused>> {
     let began = Instant::now();
     let model = find(&call, &work)?;
     if work.empty && work.keep == Some(Keep::NOTHING) && work.api.is_native() {
@@ -97,7 +97,7 @@ struct Ready {
     limit: Option<i64>,
 }
 
-async fn speak(call: Call, mut work: Work, ready: Ready) -> Result<Reply, Box<Refused>> {
+async fn speak(call: Box<Call>, mut work: Box<Work>, ready: Ready) -> Result<Reply, Box<Refused>> {
     let Ready {
         mut lease,
         began,
@@ -129,7 +129,7 @@ async fn speak(call: Call, mut work: Work, ready: Ready) -> Result<Reply, Box<Re
         framer,
         prompt_tokens,
         ..
-    } = work;
+    } = *work;
     let totals = Totals {
         began,
         load,

@@ -38,7 +38,7 @@ pub(super) struct Totals {
 
 /// Says a plan, token by token, while it holds the runner's slot.
 pub(super) struct Speaker {
-    pub(super) call: Call,
+    pub(super) call: Box<Call>,
     pub(super) model: String,
     pub(super) plan: Plan,
     /// The slot; given back before the last event is handed out.

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// "Transcribes" a file: says its name.
-pub(super) async fn transcribe(call: Call) -> Reply {
+pub(super) async fn transcribe(call: Box<Call>) -> Reply {
     let bad = |text: &str| {
         Reply::new(
             StatusCode::BAD_REQUEST,
@@ -45,7 +45,7 @@ pub(super) async fn transcribe(call: Call) -> Reply {
         prompt_tokens: 1,
         ..Work::new(Api::ChatCompletions, model, framer)
     };
-    let mut reply = run(call, work).await;
+    let mut reply = run(call, Box::new(work)).await;
     if reply.status == StatusCode::OK {
         // The chat inside is a stream, and that is what its header says.
         let lines = HeaderValue::from_static(NDJSON);

@@ -47,7 +47,7 @@ fn bad(text: impl Into<String>) -> Refused {
 }
 
 /// `/api/embed`.
-pub(super) async fn embed(call: Call) -> Reply {
+pub(super) async fn embed(call: Box<Call>) -> Reply {
     let work = decode(&call, "api.EmbedRequest", "input");
     match answer(&call, work, false).await {
         Err(refused) => native_error(&refused),
@@ -75,7 +75,7 @@ pub(super) async fn embed(call: Call) -> Reply {
 }
 
 /// `/api/embeddings`: one prompt, numbers not normalised.
-pub(super) async fn embeddings(call: Call) -> Reply {
+pub(super) async fn embeddings(call: Box<Call>) -> Reply {
     let work = decode(&call, "api.EmbeddingRequest", "prompt");
     match answer(&call, work, true).await {
         Err(refused) => native_error(&refused),
@@ -90,7 +90,7 @@ pub(super) async fn embeddings(call: Call) -> Reply {
 }
 
 /// `/v1/embeddings`.
-pub(super) async fn openai(call: Call) -> Reply {
+pub(super) async fn openai(call: Box<Call>) -> Reply {
     let work = decode(&call, "openai.EmbedRequest", "input").and_then(|work| {
         if work.inputs.is_empty() {
             Err(bad("invalid input"))

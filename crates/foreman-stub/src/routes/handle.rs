@@ -13,7 +13,7 @@ use crate::{
 const RECOMMENDED: &str = r#"{"recommendations":[{"model":"stub-large:cloud","description":"A large model that answers far away","context_length":262144,"max_output_tokens":131072}]}"#;
 
 /// Answers a request to a route.
-pub(crate) async fn handle(route: Route, call: Call) -> Reply {
+pub(crate) async fn handle(route: Route, call: Box<Call>) -> Reply {
     match route {
         Route::Root => Reply::new(
             StatusCode::OK,

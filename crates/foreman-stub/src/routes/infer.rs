@@ -13,10 +13,10 @@ use crate::{
 };
 
 /// Answers a request to a generating route.
-pub(super) async fn infer(api: Api, call: Call) -> Reply {
+pub(super) async fn infer(api: Api, call: Box<Call>) -> Reply {
     let order = call.ticket.order();
     match decode(api, &call) {
-        Ok(work) => run(call, work).await,
+        Ok(work) => run(call, Box::new(work)).await,
         Err(GoError(text)) => {
             let body = error_body(api, StatusCode::BAD_REQUEST, &text, order);
             // The one check of this API that is made by the handler and not before it.

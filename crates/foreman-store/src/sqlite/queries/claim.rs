@@ -29,7 +29,7 @@ pub(in crate::sqlite) fn claim(
     tx: &mut Tx<'_>,
     wish: &ClaimRequest,
     recent: &Recent,
-) -> Result<Option<Taken>, StoreError> {
+) -> Result<Option<Box<Taken>>, StoreError> {
     if slot_is_taken(tx, wish.slot)? {
         return Err(StoreError::Database(Box::new(SlotTaken(wish.slot))));
     }
@@ -62,7 +62,7 @@ fn take(
     tx: &mut Tx<'_>,
     (wish, choice): (&ClaimRequest, Choice),
     found: rows::Found,
-) -> Result<Taken, StoreError> {
+) -> Result<Box<Taken>, StoreError> {
     let rows::Found {
         job: before,
         damaged,
@@ -86,7 +86,7 @@ fn take(
         request: None,
         next_event,
     };
-    Ok(Taken { claimed, damaged })
+    Ok(Box::new(Taken { claimed, damaged }))
 }
 
 fn is_ready(found: &rows::Found) -> bool {

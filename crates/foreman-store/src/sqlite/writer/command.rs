@@ -101,7 +101,7 @@ pub(super) struct Call<T, F> {
     pub(super) outcome: Option<Result<T, StoreError>>,
     pub(super) reply: oneshot::Sender<Result<T, StoreError>>,
     /// Bounds the commands that wait.
-    pub(super) _permit: Option<OwnedSemaphorePermit>,
+    pub(super) permit: Option<OwnedSemaphorePermit>,
 }
 
 impl<T, F> Command for Call<T, F>

@@ -47,28 +47,39 @@ impl WriteLane {
     }
 
     /// Has something done in a transaction; it may be run again when the transaction was undone.
-    pub(in crate::sqlite) async fn call<T, F>(&self, load: Load, run: F) -> Result<T, StoreError>
-    where
-        T: Send + 'static,
-        F: FnMut(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
-    {
-        let answer = self.begin(load, run).await?;
-        self.answered(answer).await
-    }
-
-    /// Sends a command: it is done after those that were sent before.
-    pub(in crate::sqlite) async fn begin<T, F>(
+    pub(in crate::sqlite) fn call<T, F>(
         &self,
         load: Load,
         run: F,
-    ) -> Result<Receiving<T>, StoreError>
+    ) -> impl Future<Output = Result<T, StoreError>> + use<'_, T, F>
     where
         T: Send + 'static,
         F: FnMut(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
     {
-        let (call, answer) = prepare(load, run, self.turn().await?);
-        self.send(Box::new(call))?;
-        Ok(answer)
+        let begun = self.begin(load, run);
+        async move {
+            let answer = begun.await?;
+            self.answered(answer).await
+        }
+    }
+
+    /// Sends a command: it is done after those that were sent before.
+    pub(in crate::sqlite) fn begin<T, F>(
+        &self,
+        load: Load,
+        run: F,
+    ) -> impl Future<Output = Result<Receiving<T>, StoreError>> + use<'_, T, F>
+    where
+        T: Send + 'static,
+        F: FnMut(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
+        // In its box before anything is waited for: what is in a future is moved again and again.
+        let (mut call, answer) = prepare(load, run, None);
+        async move {
+            call.permit = self.turn().await?;
+            self.send(call)?;
+            Ok(answer)
+        }
     }
 
     /// Waits for the answer to a command that was sent.
@@ -80,18 +91,21 @@ impl WriteLane {
     }
 
     /// The same, sent when the future is polled for the first time: for the few whose order counts.
-    pub(in crate::sqlite) async fn call_now<T, F>(
+    pub(in crate::sqlite) fn call_now<T, F>(
         &self,
         load: Load,
         run: F,
-    ) -> Result<T, StoreError>
+    ) -> impl Future<Output = Result<T, StoreError>> + use<'_, T, F>
     where
         T: Send + 'static,
         F: FnMut(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
     {
-        let (call, answer) = prepare(load, run, self.turn_now()?);
-        self.send(Box::new(call))?;
-        self.answered(answer).await
+        let (mut call, answer) = prepare(load, run, None);
+        async move {
+            call.permit = self.turn_now()?;
+            self.send(call)?;
+            self.answered(answer).await
+        }
     }
 
     /// Waits for the caller's turn.
@@ -126,7 +140,7 @@ impl WriteLane {
         call.outcome = Some(Ok(None));
         let enough_flag = Arc::clone(&is_enough);
         self.send(Box::new(Patient {
-            call,
+            call: *call,
             enough: enough_flag,
         }))?;
         tokio::select! {
@@ -175,16 +189,16 @@ fn prepare<T, F>(
     load: Load,
     run: F,
     permit: Option<OwnedSemaphorePermit>,
-) -> (Call<T, F>, Receiving<T>) {
+) -> (Box<Call<T, F>>, Receiving<T>) {
     let (reply, answer) = oneshot::channel();
     let call = Call {
         load,
         run,
         outcome: None,
         reply,
-        _permit: permit,
+        permit,
     };
-    (call, answer)
+    (Box::new(call), answer)
 }
 
 /// Lets the threads finish what they were sent, so that the database is free for the next owner.
