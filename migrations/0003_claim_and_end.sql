@@ -1,5 +1,5 @@
 -- A claim and the end of its run may be one change of a row, which has the counters and the times of
--- both. And a new job is written without copies of what is there: SQLite keeps them where a check
+-- both; of a job that ran before, only the epoch shows the claim. And a new job is written without copies of what is there: SQLite keeps them where a check
 -- calls a function, since that may fail half-way. What `length(request_hash)` said is said by the
 -- type that the column is read and written as. A check is removed from a table as SQLite's
 -- documentation of ALTER TABLE describes it.

@@ -110,7 +110,7 @@ pub struct ClaimRequest {
     /// claimed, if it still waits and is ready, and else none; the policy is not asked again.
     pub foreseen: Option<Choice>,
     /// Whether its run has begun already, and nobody can be shown anything before it ends: then the
-    /// claim may wait until others are written, too, and may be one change with the end of the run.
+    /// claim may wait until others are written, too, and is best written with the end of the run.
     pub is_begun: bool,
 }
 

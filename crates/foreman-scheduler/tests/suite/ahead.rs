@@ -8,6 +8,7 @@ use foreman_scheduler::{Ending, First, SchedulerError, Ticket};
 use foreman_store::{QueueStore, StoreError};
 use futures_util::FutureExt;
 use http::StatusCode;
+use serde_json::json;
 use tokio::sync::Semaphore;
 
 use crate::rig::*;
@@ -160,4 +161,24 @@ async fn a_job_whose_claim_comes_to_nothing_in_a_shutdown_stays_and_its_caller_i
         panic!("nobody has told");
     };
     assert_eq!(ending, Ending::ShuttingDown);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_claim_of_what_is_streamed_does_not_wait_for_the_end_of_the_run() {
+    let rig = Rig::start().await;
+    let gate = hold_first(&rig.fake);
+    let mut tickets = vec![rig.submit(chat("a", "first")).await];
+    while rig.handle.status().running.is_none() {
+        settle_down().await;
+    }
+    for stream in [true, false] {
+        let body = json!({"model": "a", "messages": [{"role": "user", "content": "next"}], "stream": stream});
+        tickets.push(rig.submit(chat_with("a", &body)).await);
+    }
+    gate.notify_one();
+
+    for ticket in tickets {
+        text(ticket).await;
+    }
+    assert_eq!(*rig.store.begun.lock().unwrap(), [false, false, true]);
 }

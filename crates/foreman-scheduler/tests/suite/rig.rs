@@ -73,6 +73,8 @@ pub(crate) struct GatedStore {
     pub(crate) entries: Semaphore,
     /// Taken by each claim; what is begun later takes effect later.
     pub(crate) claims: Semaphore,
+    /// Of each claim that took a job, whether it may wait for the end of its run.
+    pub(crate) begun: Mutex<Vec<bool>>,
     lane: tokio::sync::Mutex<()>,
     /// What the next claim fails with.
     pub(crate) refusal: Mutex<Option<StoreError>>,
@@ -114,6 +116,7 @@ impl Rig {
             closed: AtomicBool::new(false),
             entries: Semaphore::new(Semaphore::MAX_PERMITS),
             claims: Semaphore::new(Semaphore::MAX_PERMITS),
+            begun: Mutex::default(),
             lane: tokio::sync::Mutex::default(),
             refusal: Mutex::default(),
             waits: AtomicBool::new(false),
@@ -345,11 +348,13 @@ impl QueueStore for GatedStore {
         if let Some(refusal) = self.refusal.lock().unwrap().take() {
             return Err(refusal);
         }
+        let is_begun = request.is_begun;
         let mut claimed = self.inner.claim(request).await?;
-        if let Some(claimed) = &mut claimed
-            && self.unreadable.swap(false, Ordering::SeqCst)
-        {
-            claimed.request = None;
+        if let Some(claimed) = &mut claimed {
+            self.begun.lock().unwrap().push(is_begun);
+            if self.unreadable.swap(false, Ordering::SeqCst) {
+                claimed.request = None;
+            }
         }
         Ok(claimed)
     }

@@ -33,8 +33,9 @@ pub struct SqliteConfig {
     pub synchronous: Synchronous,
     /// Connections that read; four serve many callers, since no read takes long.
     pub readers: u32,
-    /// Memory for requests that were accepted a moment ago, in bytes: 256 KiB, and 0 for none. A
-    /// claim that finds its request there does not read it from the file.
+    /// Memory for jobs that were accepted a moment ago, in bytes: 256 KiB, and 0 for none. A claim
+    /// that finds its job and request there does not read them from the file, and so does not find
+    /// what is damaged there.
     pub recent_requests: u64,
     /// The intake closes when the disk has less room than this: 256 MiB, so that running jobs end
     /// and the log can be written out.

@@ -1,7 +1,8 @@
-//! Jobs that were accepted a moment ago, so that a quick claim reads their requests from memory.
+//! Jobs that were accepted a moment ago, so that a quick claim reads neither them nor their requests.
 //!
 //! The database has them too, and is asked for all others: after a restart, for large ones, and
-//! for jobs that wait in a long queue.
+//! for jobs that wait in a long queue. What is damaged there meanwhile harms none of these: they run
+//! as they were accepted.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

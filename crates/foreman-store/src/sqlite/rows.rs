@@ -103,14 +103,14 @@ pub(super) fn seq_of(conn: &Connection, id: JobId) -> Result<Option<i64>, StoreE
     Ok(seq)
 }
 
-/// Writes a changed job.
+/// Writes a changed job, whose row must be there.
 pub(super) fn write(conn: &Connection, job: &Job, change: Change) -> Result<(), StoreError> {
     let progress = &job.progress;
     let failure = job.failure.as_ref();
     let usage = job.usage.as_ref();
     // In the order in which the statement names them: to look up their names costs as much as to
     // write them.
-    conn.prepare_cached(WRITE)?.execute(params![
+    let rows = conn.prepare_cached(WRITE)?.execute(params![
         progress.state.as_str(),
         change.claim.map(|(slot, _)| slot),
         progress.attempt,
@@ -132,6 +132,9 @@ pub(super) fn write(conn: &Connection, job: &Job, change: Change) -> Result<(), 
         usage.map(|usage| nanos(usage.total)),
         job.seq,
     ])?;
+    if rows == 0 {
+        return Err(StoreError::NotFound);
+    }
     Ok(())
 }
 

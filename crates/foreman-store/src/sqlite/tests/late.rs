@@ -285,18 +285,152 @@ async fn a_claim_that_cannot_be_written_costs_nobody_else_anything() {
     with_a_claim_that_cannot_be_written(false).await;
 }
 
+/// The end of a run has a status that none has.
+fn impossible(claimed: &Claimed) -> Settlement {
+    let mut end = done(claimed);
+    if let Outcome::Done { answer } = &mut end.outcome {
+        answer.head.status = 42;
+    }
+    end
+}
+
 #[tokio::test]
-async fn the_second_claim_of_a_job_knows_of_the_first() {
+async fn an_end_that_cannot_be_written_leaves_its_claim() {
+    let begun = Begun::with("", 4096).await;
+    let together = Together::begin(&begun).await;
+    let claiming = together.claim(&begun).await;
+    let settling = together.settle(impossible(&begun.told)).await;
+    let accepting = together
+        .send(|store| async move { accept(&store, 2).await })
+        .await;
+    together.go().await;
+
+    let claimed = answer(claiming).await.unwrap().unwrap();
+    let refused = answer(settling).await;
+    assert!(
+        matches!(refused, Err(StoreError::Database(_))),
+        "{refused:?}"
+    );
+    answer(accepting).await;
+    assert_eq!(begun.changes(), ["loading"]);
+    let counts = begun.store.counts();
+    assert_eq!((counts.queued, counts.loading), (1, 1));
+    begun.store.settle(done(&claimed)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_claim_and_an_end_that_cannot_be_written_leave_the_job_in_the_queue() {
+    let begun = Begun::with(
+        "CREATE TRIGGER never BEFORE UPDATE ON jobs WHEN NEW.epoch > 0 BEGIN
+           SELECT RAISE(FAIL, 'no claim today');
+         END;",
+        4096,
+    )
+    .await;
+    let together = Together::begin(&begun).await;
+    let claiming = together.claim(&begun).await;
+    let settling = together.settle(done(&begun.told)).await;
+    together.go().await;
+
+    assert!(answer(claiming).await.is_err());
+    assert!(answer(settling).await.is_err());
+    let counts = begun.store.counts();
+    assert_eq!((counts.queued, counts.loading, counts.done), (1, 0, 0));
+    assert!(begun.store.foresee(&wish(), &[]).is_some());
+}
+
+#[tokio::test]
+async fn a_job_whose_row_is_gone_is_not_claimed() {
+    for with_its_end in [false, true] {
+        let begun = Begun::with("", 4096).await;
+        let conn = Connection::open(begun.disk.path()).unwrap();
+        conn.execute_batch("DROP TRIGGER jobs_leave; DELETE FROM jobs WHERE seq = 1")
+            .unwrap();
+        let together = Together::begin(&begun).await;
+        let claiming = together.claim(&begun).await;
+        let settling = together
+            .send(|store| {
+                let end = done(&begun.told);
+                async move { with_its_end && store.settle(end).await.is_ok() }
+            })
+            .await;
+        together.go().await;
+
+        assert_eq!(answer(claiming).await.unwrap(), None);
+        assert!(!answer(settling).await);
+        assert_eq!(begun.store.counts().loading, 0);
+    }
+}
+
+#[tokio::test]
+async fn a_job_that_was_accepted_a_moment_ago_is_claimed_unread() {
+    for (recent_requests, model) in [(0, "damaged"), (4096, "m")] {
+        let begun = Begun::with("", recent_requests).await;
+        let conn = Connection::open(begun.disk.path()).unwrap();
+        conn.execute_batch("UPDATE jobs SET model = 'damaged' WHERE seq = 1")
+            .unwrap();
+
+        let claimed = begun.store.claim(begun.wish.clone()).await.unwrap();
+
+        assert_eq!(claimed.unwrap().job.model, model);
+    }
+}
+
+#[tokio::test]
+async fn a_second_run_and_its_end_go_on_with_the_log_of_the_first() {
     let begun = Begun::with("", 4096).await;
     let store = &begun.store;
-    let claimed = store.claim(begun.wish.clone()).await.unwrap().unwrap();
+    let first = store.claim(begun.wish.clone()).await.unwrap().unwrap();
+    let log = RunLog {
+        first: first.next_event,
+        events: vec![LogEvent::Chunk(b"a".as_slice().into())],
+    };
+    let (seq, epoch) = (first.job.seq, first.job.progress.epoch);
+    store.append_events(seq, epoch, log).await.unwrap();
     let released = Settlement {
         outcome: Outcome::Released,
-        ..done(&claimed)
+        log: None,
+        ..done(&first)
     };
     store.settle(released).await.unwrap();
 
-    let again = store.claim(begun.wish.clone()).await.unwrap().unwrap();
+    let together = Together::begin(&begun).await;
+    let claiming = together.claim(&begun).await;
+    let mut told = first.clone();
+    told.job.progress.epoch = Epoch::new(2);
+    // Behind its chunk, and the two events that say that it broke off.
+    told.next_event = first.next_event + 3;
+    let settling = together.settle(done(&told)).await;
+    together.go().await;
 
+    let second = answer(claiming).await.unwrap().unwrap();
+    assert_eq!(second.next_event, told.next_event);
+    answer(settling).await.unwrap();
+    assert_eq!(begun.changes(), ["loading", "queued", "done"]);
+}
+
+#[tokio::test]
+async fn the_second_claim_of_a_job_knows_of_the_first() {
+    let begun = Begun::with("", 4096).await;
+    let together = Together::begin(&begun).await;
+    let claiming = together.claim(&begun).await;
+    let releasing = together
+        .settle(Settlement {
+            outcome: Outcome::Released,
+            log: None,
+            ..done(&begun.told)
+        })
+        .await;
+    let again = together.claim(&begun).await;
+    let accepting = together
+        .send(|store| async move { accept(&store, 2).await })
+        .await;
+    together.go().await;
+
+    assert!(answer(claiming).await.unwrap().is_some());
+    answer(releasing).await.unwrap();
+    answer(accepting).await;
+    let again = answer(again).await.unwrap().unwrap();
     assert_eq!(again.job.progress.epoch, Epoch::new(2));
+    assert_eq!(begun.changes(), ["loading", "queued", "loading"]);
 }

@@ -150,9 +150,21 @@ fn a_change_of_a_job_keeps_nothing_to_undo_half_of_it() {
         )
         .unwrap();
 
-    // A guard that may abort makes SQLite copy each page before a statement changes it.
+    // A guard that may abort makes SQLite copy each page before a statement changes it, and so does a
+    // check that calls a function.
     assert!(guards.contains("RAISE(FAIL"), "{guards}");
     assert!(!guards.contains("RAISE(ABORT"), "{guards}");
+    let jobs: String = raw(&disk)
+        .query_row(
+            "SELECT sql FROM sqlite_schema WHERE name = 'jobs'",
+            [],
+            |row| row.get(0),
+        )
+        .unwrap();
+    let mut calls = jobs
+        .split('(')
+        .filter(|before| before.ends_with(|last: char| last.is_ascii_lowercase()));
+    assert_eq!(calls.next(), None, "{jobs}");
 }
 
 /// Job 1 is done, job 2 loading in slot 0, job 3 working in slot 1, job 4 queued, job 5 at rest.
@@ -262,6 +274,11 @@ async fn a_claim_and_the_end_of_its_run_may_be_one_change() {
     }
     let whole = end("claimed_at = 1, epoch = 1", 4);
     assert_eq!(conn.execute(&whole, []), Ok(1));
+    let ran_before = "UPDATE jobs SET state = 'queued', slot = NULL WHERE seq = 2";
+    assert_eq!(conn.execute(ran_before, []), Ok(1));
+    refused(&conn, &end("epoch = 1", 2), "must be claimed first");
+    refused(&conn, &end("epoch = 3", 2), "and one epoch");
+    assert_eq!(conn.execute(&end("epoch = 2", 2), []), Ok(1));
 }
 
 #[tokio::test]

@@ -67,7 +67,8 @@ impl Late {
             .held
             .take_if(|(claimed, _)| is_done && claimed.seq == job.seq);
         if let Some((_, Change { claim, .. })) = claim {
-            return rows::write(conn, job, Change { claim, ..change });
+            let written = rows::write(conn, job, Change { claim, ..change });
+            return self.noted(written);
         }
         self.catch_up(conn)?;
         rows::write(conn, job, change)
@@ -79,13 +80,19 @@ impl Late {
             return Ok(());
         };
         let before = conn.total_changes();
-        if let Err(error) = rows::write(conn, &job, change) {
-            self.mode = Mode::Failed;
-            return Err(error);
-        }
+        let written = rows::write(conn, &job, change);
+        self.noted(written)?;
         let rows = conn.total_changes().saturating_sub(before);
         self.rows = self.rows.saturating_add(rows);
         Ok(())
+    }
+
+    /// Notes whether a claim was written that had been held.
+    fn noted(&mut self, written: Result<(), StoreError>) -> Result<(), StoreError> {
+        if written.is_err() {
+            self.mode = Mode::Failed;
+        }
+        written
     }
 
     /// Returns the job whose claim is held, if it is this one.
@@ -94,7 +101,8 @@ impl Late {
         (job.id == id).then_some(job)
     }
 
-    /// Tells whether a claim could not be written late.
+    /// Tells whether a claim could not be written late: then it is lost, and its command is to be run
+    /// again.
     pub(super) fn has_failed(&self) -> bool {
         self.mode == Mode::Failed
     }

@@ -338,7 +338,7 @@ fn run_one(tx: &mut Tx<'_>, command: &mut dyn Command, with_savepoint: bool) -> 
         return Err(Stop::Fault(undone));
     }
     if tx.late.has_failed() {
-        // It is another command that is to be refused.
+        // Which of them is to be refused shows when each is written by itself.
         return Err(Stop::Apart);
     }
     if matches!(ran, Ran::Refused | Ran::Broken) {
