@@ -33,6 +33,11 @@ pub struct SqliteConfig {
     pub synchronous: Synchronous,
     /// Connections that read; four serve many callers, since no read takes long.
     pub readers: u32,
+    /// Room that the write-ahead log has from the start, in bytes: 4 MiB, with which it is worth moving
+    /// into the database, and 0 for none. A flush of a file that grows takes half as long again, or
+    /// longer, since its new size must be durable, too. Where the disk has not that much beside
+    /// the [reserve](Self::reserve), the log grows as it is needed.
+    pub log_room: u64,
     /// Memory for jobs that were accepted a moment ago, in bytes: 256 KiB, and 0 for none. A claim
     /// that finds its job and request there does not read them from the file, and so does not find
     /// what is damaged there.
@@ -82,6 +87,7 @@ impl SqliteConfig {
             opened_at: None,
             synchronous: Synchronous::Full,
             readers: 4,
+            log_room: 4 * MIB,
             recent_requests: MIB / 4,
             reserve: 256 * MIB,
             ballast: 16 * MIB,

@@ -1,6 +1,8 @@
 //! Opens a database, or says why not.
 
 use std::fmt::Display;
+use std::fs::OpenOptions;
+use std::io::{self, Read, Seek, SeekFrom};
 use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension};
@@ -154,6 +156,7 @@ fn open_database(
     })?;
     let is_full = |error: &_| class(error) == Class::Full;
     or_with_reserve(intake, is_full, || begin(&conn, unchecked)).map_err(failed)?;
+    make_room(place, config);
     tracing::info!(
         path = %place.db().display(),
         sqlite = rusqlite::version(),
@@ -163,6 +166,33 @@ fn open_database(
         "database opened"
     );
     Ok((conn, unchecked))
+}
+
+/// Gives the log its room. What is behind the last commit means nothing to SQLite, and before the
+/// lanes are there nobody writes.
+///
+/// Zeros are written: of a range that is only reserved, the first write is as dear as growing. They
+/// need not be durable themselves.
+fn make_room(place: &Place, config: &SqliteConfig) {
+    if let Err(error) = lengthen(place, config) {
+        tracing::warn!(%error, "no room for the write-ahead log; it grows as it is needed");
+    }
+}
+
+fn lengthen(place: &Place, config: &SqliteConfig) -> io::Result<()> {
+    let mut log = OpenOptions::new().write(true).open(place.wal())?;
+    let before = log.seek(SeekFrom::End(0))?;
+    let missing = config.log_room.saturating_sub(before);
+    let needed = missing.saturating_add(config.reserve);
+    if missing == 0 || config.free_space.of(place.dir()) < needed {
+        return Ok(());
+    }
+    // A file that cannot have all of it has none: it may be the last room that others have.
+    let written = io::copy(&mut io::repeat(0).take(missing), &mut log);
+    if written.is_err() {
+        log.set_len(before)?;
+    }
+    written.map(|_| ())
 }
 
 /// Writes; where the disk is full, once more with the room of the reserve.

@@ -466,6 +466,7 @@ fn open(dir: &TempDir) -> Faulty {
         reserve: 0,
         ballast: 0,
         readers: 1,
+        log_room: 0,
         // Nothing here loses power.
         synchronous: Synchronous::Normal,
         idle: Duration::from_hours(1),

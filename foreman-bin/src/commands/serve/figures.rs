@@ -41,7 +41,7 @@ impl Collector for StoreFigures {
         let wal = i64::try_from(stats.wal_bytes).unwrap_or(i64::MAX);
         let wal_encoder = encoder.encode_descriptor(
             "foreman_store_wal_bytes",
-            "Size of the write-ahead log",
+            "Size of the file of the write-ahead log, with the room that it has",
             None,
             MetricType::Gauge,
         )?;

@@ -6,6 +6,7 @@ mod damage;
 mod full;
 mod group;
 mod late;
+mod log_room;
 mod owner;
 mod plans;
 mod schema;
@@ -51,6 +52,7 @@ impl OnDisk {
             reserve: 0,
             ballast: 0,
             readers: 2,
+            log_room: 0,
             // What is read is what the file has.
             recent_requests: 0,
             idle: Duration::from_millis(10),
