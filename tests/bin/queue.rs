@@ -134,7 +134,7 @@ fn job(number: u64) -> NewJob {
         not_before: None,
         expires_at: None,
         request: StoredRequest {
-            headers: Vec::new(),
+            headers: [].into(),
             body: vec![b'x'; 900].into(),
         },
         idempotency: None,
@@ -166,7 +166,7 @@ fn wish() -> ClaimRequest {
 fn done() -> Outcome {
     let head = AnswerHead {
         status: 200,
-        headers: Vec::new(),
+        headers: [].into(),
     };
     Outcome::Done {
         answer: Answered { head, usage: None },

@@ -91,7 +91,7 @@ fn request(inventory: &InventorySnapshot, prompt: &str) -> Result<NewRequest, Bo
         not_before: None,
         expires_in: None,
         when_caller_leaves: WhenCallerLeaves::Cancel,
-        headers: Vec::new(),
+        headers: [].into(),
         body,
         head: Some(head),
         idempotency: None,

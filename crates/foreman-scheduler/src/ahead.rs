@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use foreman_store::StoreError;
 use tokio::task::JoinError;
-use tracing::{Instrument, info_span};
+use tracing::{Instrument, debug_span};
 
 use crate::attempt::Attempt;
 use crate::claim::Next;
@@ -40,11 +40,12 @@ impl Worker {
     pub(crate) async fn run_ahead(
         &self,
         run: Run<'_>,
-        early: Option<Early>,
+        early: Option<Box<Early>>,
         claiming: Option<Claiming>,
     ) -> Result<(Attempt, Option<Claiming>), Claim> {
         let job = &run.claimed.job;
-        let span = info_span!("job", job.id = %job.id, model = job.model);
+        // For those who look closely: to make one costs as much as a line, and all lines name the job.
+        let span = debug_span!("job", job.id = %job.id, model = job.model);
         // Boxed, since it is large and would be moved about.
         let mut attempt = Box::pin(self.attempt(run, early).instrument(span));
         let Some(mut claiming) = claiming else {
@@ -79,7 +80,7 @@ impl Worker {
     /// answered before anything else is claimed: it may have found another one, which is returned.
     pub(crate) async fn ends_ahead(
         &mut self,
-        mut settling: Settling,
+        mut settling: Box<Settling>,
         claiming: Claiming,
         took: Duration,
     ) -> Result<Option<Next>, StoreError> {
@@ -125,7 +126,7 @@ impl Worker {
     /// disk.
     pub(crate) async fn ends(
         &mut self,
-        settling: Settling,
+        settling: Box<Settling>,
         ahead: Option<Ahead>,
         took: Duration,
     ) -> Result<(), StoreError> {

@@ -109,14 +109,14 @@ impl Dispatch<'_> {
     /// # Cancel safety
     ///
     /// Dropping the future closes the connection to the target, which stops its work.
-    pub(crate) async fn run(&self, early: Option<Early>) -> Attempt {
+    pub(crate) async fn run(&self, early: Option<Box<Early>>) -> Attempt {
         match self.exchange(early).await {
             Ok(attempt) => attempt,
             Err(failure) => Attempt::failed(failure),
         }
     }
 
-    async fn exchange(&self, early: Option<Early>) -> Result<Attempt, JobFailure> {
+    async fn exchange(&self, early: Option<Box<Early>>) -> Result<Attempt, JobFailure> {
         let begun = match early {
             Some(early) => early.response().await,
             None => None,

@@ -99,7 +99,7 @@ impl Worker {
     }
 
     /// Goes on with what is claimed, and what was begun with where that is the same.
-    pub(crate) fn next(&self, claimed: Claimed, early: Option<Early>) -> Next {
+    pub(crate) fn next(&self, claimed: Claimed, early: Option<Box<Early>>) -> Next {
         Next {
             live: self.shared.live.for_run(&claimed.job),
             early: early.filter(|early| early.is_of(claimed.job.id)),
@@ -165,14 +165,14 @@ impl Worker {
         })
     }
 
-    fn early_guess(&self, claimed: &Claimed) -> Option<(Early, Arc<LiveJob>)> {
+    fn early_guess(&self, claimed: &Claimed) -> Option<(Box<Early>, Arc<LiveJob>)> {
         let early = self.early(claimed)?;
         Some((early, self.shared.live.for_early_run(claimed.job.id)?))
     }
 
     /// Begins with a job that is about to be claimed, where its model is the one in use and new jobs
     /// are taken.
-    fn early(&self, claimed: &Claimed) -> Option<Early> {
+    fn early(&self, claimed: &Claimed) -> Option<Box<Early>> {
         let Claimed { job, request, .. } = claimed;
         let (runner, request) = (&job.runner, request.as_ref()?);
         let is_in_use = self.residency.current() == Some(runner)
@@ -185,11 +185,8 @@ impl Worker {
         let head = self.head_of(job, request);
         let pin = (head.as_ref(), self.keep_alive_of(runner));
         let request = target_request(job.endpoint, request, pin, self.deadlines());
-        Some(Early::begin(
-            job.id,
-            Arc::clone(&self.client),
-            (head, request),
-        ))
+        let client = Arc::clone(&self.client);
+        Some(Box::new(Early::begin(job.id, client, (head, request))))
     }
 
     /// Returns what scheduling needs of a request; none when it cannot be read any more.
@@ -215,7 +212,7 @@ pub(crate) struct Next {
     pub(crate) claimed: Claimed,
     pub(crate) live: Arc<LiveJob>,
     /// Its exchange, if that has begun.
-    pub(crate) early: Option<Early>,
+    pub(crate) early: Option<Box<Early>>,
     /// Its claim, where that is not answered yet: then it is claimed as far as can be foreseen.
     pub(crate) claiming: Option<Claiming>,
 }

@@ -166,7 +166,9 @@ impl Early {
     /// # Panics
     ///
     /// When the client has panicked: here it is the run that does.
-    pub(crate) async fn response(mut self) -> Option<Result<TargetResponse, TargetError>> {
+    pub(crate) async fn response(
+        mut self: Box<Self>,
+    ) -> Option<Result<TargetResponse, TargetError>> {
         let mut exchange = Pin::new(&mut self.exchange);
         exchange.as_mut().await;
         match exchange.take_output()? {

@@ -3,6 +3,7 @@
 //! A header's value is bytes. At rest each byte is one character (ISO 8859-1), so that every value
 //! comes back as it was.
 
+use bytes::Bytes;
 use foreman_store::Headers;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -19,14 +20,20 @@ pub fn to_stored(map: &HeaderMap) -> Headers {
 /// Puts stored headers into a message; one that is no header any more is left out.
 pub fn from_stored(headers: &Headers) -> HeaderMap {
     let mut map = HeaderMap::with_capacity(headers.len());
-    for (name, text) in headers {
-        let bytes: Option<Vec<u8>> = text.chars().map(|c| u8::try_from(c).ok()).collect();
-        let value = bytes.and_then(|bytes| HeaderValue::from_bytes(&bytes).ok());
-        if let (Ok(name), Some(value)) = (HeaderName::from_bytes(name.as_bytes()), value) {
+    for (name, text) in headers.iter() {
+        if let (Ok(name), Some(value)) = (HeaderName::from_bytes(name.as_bytes()), value(text)) {
             map.append(name, value);
         }
     }
     map
+}
+
+fn value(text: &str) -> Option<HeaderValue> {
+    if text.is_ascii() {
+        return HeaderValue::from_str(text).ok();
+    }
+    let bytes: Option<Vec<u8>> = text.chars().map(|c| u8::try_from(c).ok()).collect();
+    HeaderValue::from_maybe_shared(Bytes::from(bytes?)).ok()
 }
 
 #[cfg(test)]

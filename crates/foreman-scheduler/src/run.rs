@@ -23,7 +23,7 @@ const LOAD_POLL: Duration = Duration::from_millis(250);
 
 impl Worker {
     /// Runs an attempt to its end, whatever ends it.
-    pub(crate) async fn attempt(&self, run: Run<'_>, early: Option<Early>) -> Attempt {
+    pub(crate) async fn attempt(&self, run: Run<'_>, early: Option<Box<Early>>) -> Attempt {
         let Run {
             claimed,
             live,

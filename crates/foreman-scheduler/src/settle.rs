@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use foreman_job::{Job, JobFailure, JobState, RetryDecision};
-use foreman_store::{AnswerHead, Answered, Claimed, Outcome, RunLog, Settlement, StoreError};
+use foreman_store::{
+    AnswerHead, Answered, Claimed, Headers, Outcome, RunLog, Settlement, StoreError,
+};
 use futures_util::FutureExt;
 use tracing::{error, warn};
 
@@ -72,7 +74,7 @@ impl Worker {
         claimed: Claimed,
         live: Arc<LiveJob>,
         attempt: Attempt,
-    ) -> Settling {
+    ) -> Box<Settling> {
         let verdict = self.judge(&claimed, &live, attempt);
         let last = verdict
             .closing
@@ -80,13 +82,14 @@ impl Worker {
             .and_then(|closing| closing.last.as_ref());
         let log = self.run_log(&claimed, &live, last);
         live.set_settling(true);
-        Settling {
+        // In its box from the beginning: whoever takes it moves it on.
+        Box::new(Settling {
             shared: Arc::clone(&self.shared),
             claimed,
             live,
             verdict,
             log,
-        }
+        })
     }
 
     fn judge(&self, claimed: &Claimed, live: &LiveJob, attempt: Attempt) -> Verdict {
@@ -185,12 +188,12 @@ impl Settling {
     ///
     /// When the store cannot keep the outcome: nothing more may be run then.
     async fn run(
-        mut self,
+        mut self: Box<Self>,
         ahead: Option<Ahead>,
         metrics: &Metrics,
     ) -> Result<Option<Job>, StoreError> {
         let settled = match ahead {
-            None => self.make_durable().await.map(Some),
+            None => Box::pin(self.make_durable()).await.map(Some),
             Some(ahead) => self.settled_ahead(ahead, metrics).await,
         };
         let job = match settled {
@@ -211,7 +214,7 @@ impl Settling {
             live,
             verdict,
             ..
-        } = self;
+        } = *self;
         transition::publish(&shared, &job, live.take_state(), &verdict.reason);
         conclude(&shared, &job, &live, verdict);
         if job.progress.state.is_terminal() {
@@ -256,7 +259,7 @@ impl Settling {
                     | StoreError::NotFound
                     | StoreError::Lost(_),
                 ),
-            ) => self.make_durable().await.map(Some),
+            ) => Box::pin(self.make_durable()).await.map(Some),
             (Ok(false), Err(_)) => Ok(None),
             (Err(error), Err(_)) if may_be_claimed_later(&error) => Ok(None),
             (Ok(true), Err(error)) | (Err(error), Err(_)) => Err(error),
@@ -340,7 +343,7 @@ fn conclude(shared: &Shared, job: &Job, live: &LiveJob, verdict: Verdict) {
 ///
 /// When the store cannot keep the outcome: nothing more may be run then.
 pub(crate) async fn end(
-    settling: Settling,
+    settling: Box<Settling>,
     ahead: Option<Ahead>,
     metrics: Metrics,
     took: Duration,
@@ -404,7 +407,7 @@ fn head(live: &LiveJob, closing: &Closing) -> AnswerHead {
     let head = closing.head.clone().or_else(|| live.spool.head());
     head.unwrap_or(AnswerHead {
         status: 200,
-        headers: Vec::new(),
+        headers: Headers::default(),
     })
 }
 

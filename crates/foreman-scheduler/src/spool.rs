@@ -306,7 +306,7 @@ mod tests {
         Opening {
             head: AnswerHead {
                 status: 200,
-                headers: Vec::new(),
+                headers: [].into(),
             },
             attempt: 0,
             queued: Duration::ZERO,

@@ -95,7 +95,7 @@ fn job(number: u64) -> NewJob {
         not_before: None,
         expires_at: None,
         request: StoredRequest {
-            headers: Vec::new(),
+            headers: [].into(),
             body: vec![b'x'; 1024].into(),
         },
         idempotency: None,

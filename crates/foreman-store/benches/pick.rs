@@ -50,7 +50,7 @@ fn job(number: u64) -> NewJob {
         not_before: None,
         expires_at: None,
         request: StoredRequest {
-            headers: vec![("content-type".to_owned(), "application/json".to_owned())],
+            headers: [("content-type".to_owned(), "application/json".to_owned())].into(),
             body: vec![b'x'; 1024].into(),
         },
         idempotency: None,
@@ -109,7 +109,7 @@ fn done() -> Outcome {
         answer: Answered {
             head: AnswerHead {
                 status: 200,
-                headers: Vec::new(),
+                headers: [].into(),
             },
             usage: None,
         },

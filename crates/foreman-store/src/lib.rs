@@ -46,7 +46,7 @@
 //!         not_before: None,
 //!         expires_at: None,
 //!         request: StoredRequest {
-//!             headers: Vec::new(),
+//!             headers: [].into(),
 //!             body: r#"{"model":"llama3"}"#.into(),
 //!         },
 //!         idempotency: None,

@@ -14,7 +14,7 @@ use foreman_job::{
 use crate::{Depth, RunLog, StoreError};
 
 /// Header names and values in the order they came.
-pub type Headers = Vec<(String, String)>;
+pub type Headers = Arc<[(String, String)]>;
 
 /// The policy: looks at the heads of the ready queue and names the job to claim, or none.
 ///

@@ -67,7 +67,7 @@ pub(super) struct Value<'a> {
 impl Value<'_> {
     /// Returns the text of a string value.
     pub(super) fn text(&self) -> String {
-        text::unquoted(inside(self.raw))
+        text::unquoted(inside(self.raw)).into_owned()
     }
 
     /// Tells whether this is the string of no characters.

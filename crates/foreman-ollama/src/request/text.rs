@@ -1,5 +1,6 @@
 //! Texts as Go writes and reads them.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 /// Quotes a text as Go's `%q` does.
@@ -54,7 +55,12 @@ pub(super) fn hex_byte(byte: u8) -> String {
 }
 
 /// Reads the inside of a JSON string: escapes resolved, what is no UTF-8 replaced byte by byte.
-pub(super) fn unquoted(inside: &[u8]) -> String {
+pub(super) fn unquoted(inside: &[u8]) -> Cow<'_, str> {
+    if memchr::memchr(b'\\', inside).is_none()
+        && let Ok(plain) = std::str::from_utf8(inside)
+    {
+        return plain.into();
+    }
     let mut out = String::with_capacity(inside.len());
     let mut rest = inside;
     while let Some(at) = memchr::memchr(b'\\', rest) {
@@ -63,7 +69,7 @@ pub(super) fn unquoted(inside: &[u8]) -> String {
         rest = push_escape(&mut out, escape.get(1..).unwrap_or_default());
     }
     push_lossy(&mut out, rest);
-    out
+    out.into()
 }
 
 /// Appends what follows a backslash and returns the rest.

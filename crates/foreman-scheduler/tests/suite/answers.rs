@@ -108,7 +108,7 @@ fn transcription() -> foreman_scheduler::NewRequest {
     request.endpoint = Endpoint::V1AudioTranscriptions;
     request.body = Bytes::from_static(b"--b\r\n...");
     let content_type = "multipart/form-data; boundary=b".to_owned();
-    request.headers = vec![("content-type".to_owned(), content_type)];
+    request.headers = [("content-type".to_owned(), content_type)].into();
     request
 }
 

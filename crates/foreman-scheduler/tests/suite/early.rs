@@ -49,7 +49,7 @@ fn stored(model: &str, prompt: &str) -> NewJob {
         not_before: None,
         expires_at: None,
         request: StoredRequest {
-            headers: Vec::new(),
+            headers: [].into(),
             body: Bytes::from(body.to_string()),
         },
         idempotency: None,

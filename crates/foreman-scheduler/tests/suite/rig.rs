@@ -216,7 +216,7 @@ pub(crate) fn chat_with(model: &str, body: &Value) -> NewRequest {
         not_before: None,
         expires_in: None,
         when_caller_leaves: WhenCallerLeaves::Cancel,
-        headers: Vec::new(),
+        headers: [].into(),
         body: Bytes::from(body.to_string()),
         head: None,
         idempotency: None,

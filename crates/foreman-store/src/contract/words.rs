@@ -51,7 +51,7 @@ pub(super) fn asking(model: &str, created_at: i64) -> NewJob {
         not_before: None,
         expires_at: None,
         request: StoredRequest {
-            headers: vec![("content-type".to_owned(), "application/json".to_owned())],
+            headers: [("content-type".to_owned(), "application/json".to_owned())].into(),
             body: Bytes::from(format!("{{\"model\":\"{model}\"}}")),
         },
         idempotency: None,
@@ -198,10 +198,11 @@ pub(super) fn answer() -> StoredAnswer {
     StoredAnswer {
         head: AnswerHead {
             status: 203,
-            headers: vec![
+            headers: [
                 ("x-one".to_owned(), "1".to_owned()),
                 ("x-one".to_owned(), "2".to_owned()),
-            ],
+            ]
+            .into(),
         },
         chunks: vec![
             Bytes::from_static(b"{\"done\":false}\n"),

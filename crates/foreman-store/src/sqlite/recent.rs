@@ -122,7 +122,7 @@ mod tests {
 
     fn request(bytes: usize) -> StoredRequest {
         StoredRequest {
-            headers: vec![("accept".to_owned(), "*/*".to_owned())],
+            headers: [("accept".to_owned(), "*/*".to_owned())].into(),
             body: vec![b'x'; bytes].into(),
         }
     }

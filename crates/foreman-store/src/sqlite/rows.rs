@@ -140,12 +140,14 @@ pub(super) fn write(conn: &Connection, job: &Job, change: Change) -> Result<(), 
 
 /// Writes headers as `[["name","value"],...]`.
 pub(super) fn headers_to_text(headers: &Headers) -> Result<String, StoreError> {
-    serde_json::to_string(headers).map_err(|error| StoreError::Database(Box::new(error)))
+    serde_json::to_string(headers.as_ref()).map_err(|error| StoreError::Database(Box::new(error)))
 }
 
 /// Reads what [`headers_to_text`] wrote.
 pub(super) fn headers_from_text(text: &str) -> Result<Headers, StoreError> {
-    serde_json::from_str(text).map_err(|error| StoreError::Damaged(format!("headers: {error}")))
+    let headers: Vec<_> = serde_json::from_str(text)
+        .map_err(|error| StoreError::Damaged(format!("headers: {error}")))?;
+    Ok(headers.into())
 }
 
 /// Returns the column of a time.

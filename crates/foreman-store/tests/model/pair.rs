@@ -203,7 +203,7 @@ impl Pair {
             not_before: (number % 5 == 4).then(|| self.at(20)),
             expires_at: None,
             request: StoredRequest {
-                headers: vec![("x-number".to_owned(), number.to_string())],
+                headers: [("x-number".to_owned(), number.to_string())].into(),
                 body: Bytes::from(vec![b'q'; number * 500]),
             },
             max_queue: None,
@@ -351,7 +351,7 @@ impl Pair {
         let answer = Answered {
             head: AnswerHead {
                 status: 201,
-                headers: vec![("a".to_owned(), "b".to_owned())],
+                headers: [("a".to_owned(), "b".to_owned())].into(),
             },
             usage: Some(Usage {
                 prompt_tokens: 1,

@@ -11,6 +11,9 @@ use crate::{LogEvent, StoreError};
 /// A row takes chunks up to this size; a longer one gets a row of its own.
 const ROW_BYTES: usize = 32 * 1024;
 
+/// Room for the names of a quick run's events.
+const KINDS: usize = 64;
+
 const RESET: &str = "reset";
 
 /// Several events one after the other: what each is, and the bytes of those that are chunks.
@@ -29,11 +32,16 @@ impl Packed {
 
     /// Names each event, as a JSON array.
     pub(super) fn kinds(&self) -> String {
-        format!("[{}]", self.kinds)
+        ["[", &self.kinds, "]"].concat()
     }
 
     fn push(&mut self, kind: impl Display) {
-        let comma = if self.events == 0 { "" } else { "," };
+        let comma = if self.events == 0 {
+            self.kinds.reserve(KINDS);
+            ""
+        } else {
+            ","
+        };
         self.events = self.events.saturating_add(1);
         // A text takes whatever is written.
         let _written = write!(self.kinds, "{comma}{kind}");

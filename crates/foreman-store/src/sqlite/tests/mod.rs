@@ -118,7 +118,7 @@ pub(super) fn job(number: u64, body: usize) -> NewJob {
         not_before: None,
         expires_at: None,
         request: StoredRequest {
-            headers: Vec::new(),
+            headers: [].into(),
             body: vec![b'x'; body].into(),
         },
         idempotency: None,
@@ -165,7 +165,7 @@ fn done(claimed: &Claimed) -> Settlement {
             answer: Answered {
                 head: AnswerHead {
                     status: 200,
-                    headers: Vec::new(),
+                    headers: [].into(),
                 },
                 usage: None,
             },
