@@ -147,7 +147,7 @@ impl Dispatch<'_> {
         match framing {
             framing @ (Framing::Ndjson | Framing::Sse) => {
                 self.told.wait().await;
-                self.stream((status, &headers), framing, body).await
+                Box::pin(self.stream((status, &headers), framing, body)).await
             }
             Framing::Opaque => self.whole((status, &headers), body).await,
         }

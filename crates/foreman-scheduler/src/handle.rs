@@ -260,16 +260,23 @@ impl SchedulerHandle {
     /// # Cancel safety
     ///
     /// Dropping the future says that the caller has left: the job, if it came to be, is cancelled.
-    pub async fn submit(&self, request: NewRequest) -> Result<Submitted, SubmitError> {
-        let key = request.resend_key();
-        if !self.shared.draining.is_cancelled()
-            && let Some(ticket) = self.take_over(&request, key.as_ref())
-        {
-            return Ok(Submitted::Attached(ticket));
-        }
-        match self.accept(request).await? {
-            Entered::New(attachment, _) => Ok(Submitted::New(Ticket::new(attachment))),
-            Entered::Existing(job) => self.join(job).await,
+    pub fn submit(
+        &self,
+        request: NewRequest,
+    ) -> impl Future<Output = Result<Submitted, SubmitError>> + Send {
+        // In its box: as a part of futures within futures it would be in each of them.
+        let request = Box::new(request);
+        async move {
+            let key = request.resend_key();
+            if !self.shared.draining.is_cancelled()
+                && let Some(ticket) = self.take_over(&request, key.as_ref())
+            {
+                return Ok(Submitted::Attached(ticket));
+            }
+            match self.accept(request).await? {
+                Entered::New(attachment, _) => Ok(Submitted::New(Ticket::new(attachment))),
+                Entered::Existing(job) => Box::pin(self.join(job)).await,
+            }
         }
     }
 

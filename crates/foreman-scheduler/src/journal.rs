@@ -54,6 +54,11 @@ impl Worker {
     /// much of it.
     pub(crate) async fn keep_log(&self, told: &SetOnce<Claimed>, live: &LiveJob) -> ! {
         let claimed = told.wait().await;
+        // Boxed: a quick run ends before it is told.
+        Box::pin(self.keep_log_of(claimed, live)).await
+    }
+
+    async fn keep_log_of(&self, claimed: &Claimed, live: &LiveJob) -> ! {
         let mut kept = 0;
         let mut kept_bytes = 0;
         loop {

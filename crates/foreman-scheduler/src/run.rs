@@ -43,7 +43,9 @@ impl Worker {
             told,
             started: &started,
         };
-        let run = AssertUnwindSafe(dispatch.run(early)).catch_unwind();
+        // Boxed, like all that is long and not all of it: several small blocks are quicker to get
+        // than one large one.
+        let run = AssertUnwindSafe(Box::pin(dispatch.run(early))).catch_unwind();
         let watched = tokio::time::timeout(self.config.max_run, run);
         let noting = self.note_start(told, live, &started);
         let logging = self.keep_log(told, live);
@@ -81,6 +83,11 @@ impl Worker {
     ) -> Infallible {
         started.cancelled().await;
         let claimed = told.wait().await;
+        Box::pin(self.has_started(claimed, live)).await;
+        std::future::pending().await
+    }
+
+    async fn has_started(&self, claimed: &Claimed, live: &LiveJob) {
         let mut job = claimed.job.clone();
         let epoch = job.progress.epoch;
         let now = self.shared.clock.now();
@@ -95,7 +102,6 @@ impl Worker {
             // The settlement meets the same trouble, and there it counts.
             Err(error) => warn!(job = %job.id, %error, "cannot note that the answer began"),
         }
-        std::future::pending().await
     }
 
     /// Waits until the run should stop because nobody wants its answer.
@@ -109,7 +115,14 @@ impl Worker {
         started: &CancellationToken,
     ) {
         live.cancel.cancelled().await;
-        if swap == Swap::None || !self.is_awaited(claimed).await {
+        if swap == Swap::Load {
+            Box::pin(self.end_of_load(claimed, started)).await;
+        }
+    }
+
+    /// Waits for the end of a load that others wait for.
+    async fn end_of_load(&self, claimed: &Claimed, started: &CancellationToken) {
+        if !self.is_awaited(claimed).await {
             return;
         }
         while !started.is_cancelled() && !self.is_loaded(claimed).await {

@@ -37,10 +37,10 @@ impl SchedulerHandle {
     ///
     /// The job may come to be although the future is dropped; it is finished then.
     pub async fn submit_detached(&self, request: NewRequest) -> Result<Detached, SubmitError> {
-        let request = NewRequest {
+        let request = Box::new(NewRequest {
             when_caller_leaves: WhenCallerLeaves::Finish,
             ..request
-        };
+        });
         let entered = self.accept(request).await?;
         Ok(self.detached(entered))
     }
@@ -66,7 +66,7 @@ impl SchedulerHandle {
                 ..request
             };
             entering.push(self.enter(request).map(|(attachment, new)| {
-                let job = new.to_job(0);
+                let job = Box::new(new.to_job(0));
                 jobs.push(new);
                 (attachment, job)
             }));
@@ -81,9 +81,9 @@ impl SchedulerHandle {
         each.collect()
     }
 
-    pub(crate) async fn accept(&self, request: NewRequest) -> Result<Entered, SubmitError> {
-        let (attachment, new) = self.enter(request)?;
-        let job = new.to_job(0);
+    pub(crate) async fn accept(&self, request: Box<NewRequest>) -> Result<Entered, SubmitError> {
+        let (attachment, new) = self.enter(*request)?;
+        let job = Box::new(new.to_job(0));
         let entering = self.shared.guesses.enter(&new);
         if entering.is_named() {
             // The worker goes first: what the target does takes longer.
@@ -128,7 +128,7 @@ impl SchedulerHandle {
     fn entered(
         &self,
         mut attachment: Attachment,
-        mut job: Job,
+        mut job: Box<Job>,
         accepted: Result<Accepted, StoreError>,
     ) -> Result<Entered, SubmitError> {
         let shared = &self.shared;
@@ -142,7 +142,7 @@ impl SchedulerHandle {
                 attachment.job().spool.end(None, Ending::ShuttingDown, 0);
             }
             attachment.job().spool.unseal();
-            return Ok(Entered::New(attachment, Box::new(job)));
+            return Ok(Entered::New(attachment, job));
         }
         attachment.finish();
         shared.heads.take(id);

@@ -99,15 +99,20 @@ impl HyperClient {
 impl OllamaClient for HyperClient {
     async fn forward(&self, request: TargetRequest) -> Result<TargetResponse, TargetError> {
         let inner = &self.inner;
-        let doing = describe(&request);
-        let deadlines = request.deadlines;
-        let (head, body) = inner.head(request, &doing)?;
+        // Its room is free again where it is waited.
+        let (doing, deadlines, head, body) = {
+            let request = request;
+            let doing = describe(&request);
+            let deadlines = request.deadlines;
+            let (head, body) = inner.head(request, &doing)?;
+            (doing, deadlines, head, body)
+        };
         match body {
             TargetBody::Empty => inner.replayable(head, Bytes::new(), deadlines, doing).await,
             TargetBody::Full(body) => inner.replayable(head, body, deadlines, doing).await,
             TargetBody::Stream { body, length } => {
                 let (upload, watch) = Upload::new(body, length);
-                let request = Request::from_parts(head, RequestBody::Stream(upload));
+                let request = Request::from_parts(*head, RequestBody::Stream(upload));
                 let clock = SentClock::AfterUpload(watch);
                 let exchange = inner.exchange(deadlines, clock, doing);
                 Box::pin(inner.once(exchange, request)).await
@@ -124,12 +129,12 @@ impl Inner {
     /// Sends a body that can be sent again: a connection that turns out to be stale costs nothing.
     async fn replayable(
         &self,
-        head: Parts,
+        head: Box<Parts>,
         body: Bytes,
         deadlines: Deadlines,
         doing: Arc<str>,
     ) -> Result<TargetResponse, TargetError> {
-        let sending = |head, doing| {
+        let sending = |head: Parts, doing| {
             let clock = SentClock::At(Instant::now());
             let request = Request::from_parts(head, RequestBody::Full(Full::new(body.clone())));
             (self.exchange(deadlines, clock, doing), request)
@@ -140,8 +145,8 @@ impl Inner {
             self.pool.take().await
         };
         if let Some(connection) = pooled {
-            let (exchange, request) = sending(head.clone(), Arc::clone(&doing));
-            match exchange.run(connection, request).await {
+            let (exchange, request) = sending(Parts::clone(&head), Arc::clone(&doing));
+            match Box::pin(exchange.run(connection, request)).await {
                 Err(failure) if failure.silent_end => {
                     tracing::debug!(request = %doing, "stale connection, sending again");
                 }
@@ -151,9 +156,8 @@ impl Inner {
         }
         // On the heap: whoever finds a connection need not have the room.
         let connection = Box::pin(self.dialer.dial(&doing)).await?;
-        let (exchange, request) = sending(head, doing);
-        exchange
-            .run(connection, request)
+        let (exchange, request) = sending(*head, doing);
+        Box::pin(exchange.run(connection, request))
             .await
             .map_err(|failure| failure.error)
     }
@@ -185,7 +189,7 @@ impl Inner {
         &self,
         request: TargetRequest,
         doing: &Arc<str>,
-    ) -> Result<(Parts, TargetBody), TargetError> {
+    ) -> Result<(Box<Parts>, TargetBody), TargetError> {
         let path = Bytes::from(match self.url.prefix() {
             "" => request.path_and_query,
             prefix => format!("{prefix}{}", request.path_and_query),
@@ -217,7 +221,7 @@ impl Inner {
         if let Some(bearer) = &self.bearer {
             head.headers.insert(AUTHORIZATION, bearer.clone());
         }
-        Ok((head, request.body))
+        Ok((Box::new(head), request.body))
     }
 }
 

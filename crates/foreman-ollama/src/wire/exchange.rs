@@ -1,7 +1,7 @@
 //! One request and its response head on one connection.
 
 use std::future::{Future, pending, poll_fn};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 
 use http::{Request, Response};
@@ -59,32 +59,30 @@ pub(super) struct Exchange {
 
 impl Exchange {
     /// Sends the request and waits for the head of its answer.
-    pub(super) async fn run(
+    pub(super) fn run(
         mut self,
         mut connection: Connection,
         request: Request<RequestBody>,
-    ) -> Result<TargetResponse, Failure> {
+    ) -> impl Future<Output = Result<TargetResponse, Failure>> {
         let before = connection.received.count();
-        let Connection {
-            sender,
-            driver,
-            alarm,
-            ..
-        } = &mut connection;
-        let sending = pin!(sender.send_request(request));
-        match self.until_head(sending, driver, alarm).await {
-            Some(Ok(response)) => Ok(self.respond(connection, response)),
-            Some(Err(error)) => {
-                let silent_end = !error.is_parse() && connection.received.count() == before;
-                Err(Failure {
-                    error: self.explain(error),
-                    silent_end,
-                })
+        // In its box: it has room for the request until an answer is there.
+        let mut sending = Box::pin(connection.sender.send_request(request));
+        async move {
+            let Connection { driver, alarm, .. } = &mut connection;
+            match self.until_head(sending.as_mut(), driver, alarm).await {
+                Some(Ok(response)) => Ok(self.respond(connection, response)),
+                Some(Err(error)) => {
+                    let silent_end = !error.is_parse() && connection.received.count() == before;
+                    Err(Failure {
+                        error: self.explain(error),
+                        silent_end,
+                    })
+                }
+                None => Err(Failure {
+                    error: TargetError::new(ErrorKind::FirstByteTimeout, self.doing),
+                    silent_end: false,
+                }),
             }
-            None => Err(Failure {
-                error: TargetError::new(ErrorKind::FirstByteTimeout, self.doing),
-                silent_end: false,
-            }),
         }
     }
 

@@ -86,7 +86,8 @@ pub(crate) fn answer(
 async fn enter(endpoint: Endpoint, call: Call) -> Result<Step, ApiError> {
     let app = Arc::clone(&call.app);
     let wishes = Arc::clone(&call.wishes);
-    let checked = match read(endpoint, call).await? {
+    // Boxed, here and below: what is over, and what few need, is not to take room beside the rest.
+    let checked = match Box::pin(read(endpoint, call)).await? {
         Reading::Answered(response) => return Ok(Step::answered(response)),
         Reading::Checked(checked) => checked,
     };
@@ -100,7 +101,8 @@ async fn enter(endpoint: Endpoint, call: Call) -> Result<Step, ApiError> {
             head: &checked.head,
             body: checked.body,
         };
-        return Ok(Step::answered(unload::answer(&app, request).await?));
+        let unloaded = Box::pin(unload::answer(&app, request)).await?;
+        return Ok(Step::answered(unloaded));
     }
     let Handed {
         job,
@@ -110,9 +112,8 @@ async fn enter(endpoint: Endpoint, call: Call) -> Result<Step, ApiError> {
     } = checked.hand_on(app.config.interim, runner);
     let refused = |error| ApiError::refused(&error, |backlog| app.retry_after(backlog));
     if respond_async {
-        let made = app.scheduler.submit_detached(job).await;
+        let made = Box::pin(app.scheduler.submit_detached(job)).await;
         let made = made.map_err(refused)?;
-        // Boxed, like all that few callers ask for.
         return Ok(Step::answered(Box::pin(accepted(&app, made)).await));
     }
     let submitted = app.scheduler.submit(job).await.map_err(refused)?;
@@ -139,13 +140,13 @@ async fn read(endpoint: Endpoint, call: Call) -> Result<Reading, ApiError> {
     let (head, body) = call.request.into_parts();
     let terms = Terms::read(&head.headers, &call.caller)?;
     let limits = app.limits(app.config.max_body);
-    let Whole { bytes: body, held } = request::read(body, limits, &call.wishes).await?;
+    let Whole { bytes: body, held } = Box::pin(request::read(body, limits, &call.wishes)).await?;
     let wish = match wish::read(app, endpoint, &head.headers, &body).await {
         Ok(wish) => wish,
         Err(NoJob::Refused(rejection)) => {
             return Ok(Reading::Answered(wish::refusal(app, &rejection)));
         }
-        Err(NoJob::Elsewhere) => return pass_on(app, &head, body).await,
+        Err(NoJob::Elsewhere) => return Box::pin(pass_on(app, &head, body)).await,
     };
     match wish::place(app, &wish.name).await {
         Place::Here => Ok(Reading::Checked(Box::new(Checked {
@@ -157,7 +158,7 @@ async fn read(endpoint: Endpoint, call: Call) -> Result<Reading, ApiError> {
             caller: call.caller,
             held,
         }))),
-        Place::Elsewhere => pass_on(app, &head, body).await,
+        Place::Elsewhere => Box::pin(pass_on(app, &head, body)).await,
         Place::Nowhere => {
             let api = api_of(endpoint);
             let rejection = unknown_model(api, &wish.model).of_stream(api, wish.stream);

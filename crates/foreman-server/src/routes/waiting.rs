@@ -94,7 +94,7 @@ async fn head(endpoint: Endpoint, opening: Opening, output: Output) -> Response 
     let lines = Lines::of(endpoint.path(), content_type);
     let comes_in_chunks = content_type.is_some_and(shape::is_stream);
     let body = if !comes_in_chunks && output.known_length().is_some() {
-        job_body::whole(output, lines).await
+        Box::pin(job_body::whole(output, lines)).await
     } else {
         job_body::streamed(output, lines)
     };

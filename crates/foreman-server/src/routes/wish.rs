@@ -37,24 +37,28 @@ pub(super) async fn read(
     headers: &HeaderMap,
     body: &Bytes,
 ) -> Result<RequestHead, NoJob> {
-    let api = api_of(endpoint);
     let rejection = match scanned(endpoint, headers, body) {
         Ok(wish) => return Ok(wish),
-        Err(rejection) => rejection,
+        Err(rejection) => Box::new(rejection),
     };
+    Err(Box::pin(no_job(app, endpoint, rejection)).await)
+}
+
+async fn no_job(app: &App, endpoint: Endpoint, rejection: Box<Rejection>) -> NoJob {
+    let api = api_of(endpoint);
     let Some(model) = &rejection.after_model else {
-        return Err(NoJob::Refused(Box::new(rejection)));
+        return NoJob::Refused(rejection);
     };
     // The target looks the model up before it finds this fault.
     let place = match ModelName::parse(model) {
         Ok(name) => place(app, &name).await,
         Err(_) => Place::Here,
     };
-    Err(match place {
-        Place::Here => NoJob::Refused(Box::new(rejection)),
+    match place {
+        Place::Here => NoJob::Refused(rejection),
         Place::Elsewhere => NoJob::Elsewhere,
         Place::Nowhere => NoJob::Refused(Box::new(unknown_model(api, model))),
-    })
+    }
 }
 
 /// Reads the body without waiting for anything, so that what was decoded is gone at once.
@@ -92,7 +96,7 @@ pub(super) async fn place(app: &App, name: &ModelName) -> Place {
             Place::Here
         };
     }
-    match app.inventory.refresh().await {
+    match Box::pin(app.inventory.refresh()).await {
         Ok(fresh) => match fresh.lookup(name) {
             Some(model) if model.remote => Place::Elsewhere,
             Some(_) => Place::Here,

@@ -58,7 +58,7 @@ impl Recent {
         let kept = (size(request) <= LARGEST).then(|| Kept {
             job: Some(job.to_job(seq)),
             request: StoredRequest {
-                headers: request.headers.clone(),
+                headers: Arc::clone(&request.headers),
                 body: Bytes::copy_from_slice(&request.body),
             },
         });
