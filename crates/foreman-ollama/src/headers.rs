@@ -1,7 +1,7 @@
 //! Which headers pass between caller and target.
 
 use http::HeaderMap;
-use http::header::{self, HeaderName};
+use http::header::{self, HeaderName, HeaderValue};
 
 /// Headers about one connection only, and those that frame a message.
 const HOP_BY_HOP: [&str; 9] = [
@@ -49,13 +49,13 @@ fn forwardable(name: &HeaderName) -> bool {
 ///
 /// Left out are credentials, what concerns one connection only (RFC 9110 §7.6.1, with the headers
 /// that `Connection` names), and what is meant for this server.
-pub fn forwardable_headers(headers: &HeaderMap) -> HeaderMap {
+pub fn forwardable_headers(
+    headers: &HeaderMap,
+) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
     let named = named_by_connection(headers);
     headers
         .iter()
-        .filter(|(name, _)| forwardable(name) && !named.contains(name))
-        .map(|(name, value)| (name.clone(), value.clone()))
-        .collect()
+        .filter(move |(name, _)| forwardable(name) && !named.contains(name))
 }
 
 /// Takes out of a caller's headers what [`forwardable_headers`] leaves out, but for those that are
@@ -141,10 +141,13 @@ mod tests {
         headers.insert("x-hop", HeaderValue::from_static("1"));
         headers.insert("x-end", HeaderValue::from_static("2"));
 
-        let forwarded = forwardable_headers(&headers);
+        let forwarded: Vec<_> = forwardable_headers(&headers)
+            .map(|(name, _)| name)
+            .collect();
+
+        assert_eq!(forwarded, ["x-end"]);
         strip_hop_by_hop(&mut headers);
 
-        assert_eq!(forwarded.keys().collect::<Vec<_>>(), ["x-end"]);
         assert_eq!(headers.keys().collect::<Vec<_>>(), ["x-end"]);
     }
 
@@ -156,6 +159,9 @@ mod tests {
 
         let forwarded = forwardable_headers(&headers);
 
-        assert_eq!(forwarded.get_all("x-a").iter().count(), 2);
+        assert_eq!(
+            forwarded.map(|(_, value)| value).collect::<Vec<_>>(),
+            ["1", "2"]
+        );
     }
 }

@@ -7,9 +7,12 @@ use bytes::Bytes;
 use foreman_store::Headers;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-/// Takes headers out of a message.
-pub fn to_stored(map: &HeaderMap) -> Headers {
-    map.iter()
+/// Takes headers out of a message: all of a map, or some.
+pub fn to_stored<'h>(
+    headers: impl IntoIterator<Item = (&'h HeaderName, &'h HeaderValue)>,
+) -> Headers {
+    headers
+        .into_iter()
         .map(|(name, value)| {
             let text = value.as_bytes().iter().copied().map(char::from).collect();
             (name.as_str().to_owned(), text)

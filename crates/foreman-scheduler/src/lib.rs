@@ -105,7 +105,7 @@ pub use spool::{Ending, Opening};
 pub use status::{BreakerStatus, Running, Status};
 pub use submit::Detached;
 pub use ticket::{First, Output, OutputSize, Ticket};
-pub use transition::Transition;
+pub use transition::{CLAIM_LINES, Transition};
 
 /// Readers of foreign text, for the fuzzing targets.
 #[cfg(feature = "fuzz")]

@@ -85,7 +85,7 @@ impl Pauses {
         for (name, known) in models {
             all.push(known);
             if let Ok(name) = ModelName::parse(&name) {
-                all.push(weights(inventory, &name));
+                all.push(weights(inventory, &name).to_owned());
             }
         }
         all.sort_unstable();
@@ -151,7 +151,7 @@ impl SchedulerHandle {
             .change(shared.store.as_ref(), |state| match scope {
                 Scope::All => state.all = true,
                 Scope::Model(name) => {
-                    let weights = weights(inventory, name);
+                    let weights = weights(inventory, name).to_owned();
                     state.models.insert(name.canonical().to_owned(), weights);
                 }
             })

@@ -105,15 +105,15 @@ impl Residency {
 /// Names a loaded model's weights as the keys of jobs do.
 pub(crate) fn weights_of(model: &ResidentModel, inventory: &InventorySnapshot) -> String {
     match ModelName::parse(&model.name) {
-        Ok(name) => weights(inventory, &name),
+        Ok(name) => weights(inventory, &name).to_owned(),
         Err(_) => model.digest.clone(),
     }
 }
 
 /// Names a model's weights: by digest where the inventory knows one, else by canonical name.
-pub(crate) fn weights(inventory: &InventorySnapshot, name: &ModelName) -> String {
+pub(crate) fn weights<'n>(inventory: &'n InventorySnapshot, name: &'n ModelName) -> &'n str {
     match inventory.lookup(name) {
-        Some(entry) if !entry.digest.is_empty() => entry.digest.clone(),
-        _ => name.canonical().to_owned(),
+        Some(entry) if !entry.digest.is_empty() => &entry.digest,
+        _ => name.canonical(),
     }
 }

@@ -12,5 +12,5 @@ pub fn runner_key(
     name: &ModelName,
     options: &LoadOptions,
 ) -> RunnerKey {
-    RunnerKey::new(&weights(inventory, name), &options.to_string())
+    RunnerKey::new(weights(inventory, name), &options.to_string())
 }

@@ -405,7 +405,7 @@ impl LiveJob {
 /// Returns the head of an answer, whether it was published or held back.
 fn head(live: &LiveJob, closing: &Closing) -> AnswerHead {
     let head = closing.head.clone().or_else(|| live.spool.head());
-    head.unwrap_or(AnswerHead {
+    head.unwrap_or_else(|| AnswerHead {
         status: 200,
         headers: Headers::default(),
     })

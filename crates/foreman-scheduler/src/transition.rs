@@ -12,6 +12,9 @@ use crate::metrics::Metrics;
 /// Changes that a slow listener may be behind before it misses some.
 pub(crate) const BACKLOG: usize = 1024;
 
+/// The name of the log events that say that a job was claimed: nobody is shown anything of it yet.
+pub const CLAIM_LINES: &str = "job claimed";
+
 /// A change of a job's state, told after it was durable.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Transition {
@@ -57,17 +60,27 @@ pub(crate) fn accepted(shared: &Shared, job: &Job, live: &LiveJob) {
 
 /// Writes the line; neither prompt nor answer is in it.
 fn log(job: &Job, from: JobState, reason: &str) {
-    info!(
-        job = %job.id,
-        model = job.model,
-        from = %from,
-        to = %job.progress.state,
-        attempt = job.progress.attempt,
-        epoch = job.progress.epoch.get(),
-        reason,
-        "job is {}",
-        job.progress.state,
-    );
+    macro_rules! write {
+        ($name:expr) => {
+            info!(
+                name: $name,
+                job = %job.id,
+                model = job.model,
+                from = %from,
+                to = %job.progress.state,
+                attempt = job.progress.attempt,
+                epoch = job.progress.epoch.get(),
+                reason,
+                "job is {}",
+                job.progress.state,
+            )
+        };
+    }
+    if from == JobState::Queued && job.progress.state == JobState::Loading {
+        write!(CLAIM_LINES);
+    } else {
+        write!("job changed");
+    }
 }
 
 fn tell(shared: &Shared, job: &Job, from: Option<JobState>, reason: &str) {

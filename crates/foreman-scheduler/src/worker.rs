@@ -20,6 +20,7 @@ use crate::ahead::Ended;
 use crate::attempt::Attempt;
 use crate::breaker::Breaker;
 use crate::claim::Next;
+use crate::early::Early;
 use crate::handle::Shared;
 use crate::keep_alive::KeepAlivePolicy;
 use crate::metrics::Metrics;
@@ -137,9 +138,7 @@ impl Worker {
             swap,
             told: &told,
         };
-        let began = early
-            .as_ref()
-            .map_or_else(Instant::now, |early| early.began());
+        let began = early.as_deref().map_or_else(Instant::now, Early::began);
         let (attempt, claiming) = match self.run_ahead(run, early, claiming).await {
             Ok(ended) => ended,
             Err(claim) => return self.in_its_place(claim).await,

@@ -1,4 +1,4 @@
-//! Log lines on their way out: those of requests together, since they come thick and fast.
+//! Log lines on their way out: those of requests and claims together, since they come thick and fast.
 
 use std::fmt;
 use std::io::{self, BufWriter, Write};
@@ -7,6 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use foreman_scheduler::CLAIM_LINES;
 use foreman_server::REQUEST_LINES;
 use tracing::{Level, Metadata};
 use tracing_subscriber::fmt::MakeWriter;
@@ -145,9 +146,10 @@ impl<'a> MakeWriter<'a> for Lines {
     }
 
     fn make_writer_for(&'a self, meta: &Metadata<'_>) -> Line<'a> {
+        let is_frequent = meta.target() == REQUEST_LINES || meta.name() == CLAIM_LINES;
         Line {
             lines: self,
-            patient: *meta.level() > Level::WARN && meta.target() == REQUEST_LINES,
+            patient: *meta.level() > Level::WARN && is_frequent,
         }
     }
 }

@@ -208,7 +208,7 @@ impl Checked {
             not_before: None,
             expires_in: terms.expires_in,
             when_caller_leaves,
-            headers: to_stored(&forwardable_headers(&head.headers)),
+            headers: to_stored(forwardable_headers(&head.headers)),
             body,
             head: (!is_encoded).then_some(wish),
             idempotency,

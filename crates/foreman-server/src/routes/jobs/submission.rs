@@ -125,7 +125,7 @@ impl Sender {
     /// Takes the headers of a request as it came.
     pub(super) fn new(headers: HeaderMap) -> Self {
         Self {
-            stored: to_stored(&forwardable_headers(&headers)),
+            stored: to_stored(forwardable_headers(&headers)),
             headers: Arc::new(headers),
         }
     }
