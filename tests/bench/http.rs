@@ -89,7 +89,7 @@ pub(crate) fn digits(number: u64) -> String {
 
 /// Tells whether bytes are within others.
 pub(crate) fn contains(hay: &[u8], needle: &[u8]) -> bool {
-    hay.windows(needle.len()).any(|part| part == needle)
+    memchr::memmem::find(hay, needle).is_some()
 }
 
 impl Connection {

@@ -17,7 +17,8 @@ use crate::response::{Body, Response};
 pub(crate) async fn pass(call: Call, deadlines: Deadlines) -> Result<TargetResponse, ApiError> {
     let (head, body) = call.request.into_parts();
     let app = &call.app;
-    let body = request::forwardable(body, app, &call.wishes).await?;
+    // Boxed: it is over when the target has the request.
+    let body = Box::pin(request::forwardable(body, app, &call.wishes)).await?;
     send(app, head, body, deadlines).await
 }
 
@@ -28,12 +29,13 @@ pub(crate) async fn pass_read(app: &App, head: &Parts, body: Bytes) -> Result<Re
     Ok(answer(response, None))
 }
 
-async fn send(
+/// Sends a request. Its parts go where they are needed before anything is waited for.
+fn send(
     app: &App,
     head: Parts,
     body: TargetBody,
     deadlines: Deadlines,
-) -> Result<TargetResponse, ApiError> {
+) -> impl Future<Output = Result<TargetResponse, ApiError>> + Send {
     let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
     let request = TargetRequest {
         path_and_query: path.to_owned(),
@@ -42,10 +44,13 @@ async fn send(
         body,
         deadlines,
     };
-    app.client.forward(request).await.map_err(|error| {
-        note(app, &error);
-        ApiError::target(&error)
-    })
+    let answer = app.client.forward(request);
+    async move {
+        answer.await.map_err(|error| {
+            note(app, &error);
+            ApiError::target(&error)
+        })
+    }
 }
 
 /// Makes the caller's answer of the target's.
