@@ -60,7 +60,7 @@ pub(crate) fn accepted(shared: &Shared, job: &Job, live: &LiveJob) {
 
 /// Writes the line; neither prompt nor answer is in it.
 fn log(job: &Job, from: JobState, reason: &str) {
-    macro_rules! write {
+    macro_rules! log_as {
         ($name:expr) => {
             info!(
                 name: $name,
@@ -77,9 +77,9 @@ fn log(job: &Job, from: JobState, reason: &str) {
         };
     }
     if from == JobState::Queued && job.progress.state == JobState::Loading {
-        write!(CLAIM_LINES);
+        log_as!(CLAIM_LINES);
     } else {
-        write!("job changed");
+        log_as!("job changed");
     }
 }
 

@@ -1,4 +1,5 @@
-//! Log lines on their way out: those of requests and claims together, since they come thick and fast.
+//! Log lines on their way out: those of requests and claims together, since they come thick and
+//! fast.
 
 use std::fmt;
 use std::io::{self, BufWriter, Write};

@@ -120,8 +120,8 @@ impl FromStr for LogFilter {
 /// Sends the log of this process to standard error, that of the `log` crate included.
 ///
 /// Each line is written at once to a terminal. Elsewhere those of claims and of requests that
-/// ended wait for company, until what is returned is dropped: they are written with the next other line, or within
-/// some milliseconds.
+/// ended wait for company, until what is returned is dropped: they are written with the next other
+/// line, or within some milliseconds.
 ///
 /// # Errors
 ///

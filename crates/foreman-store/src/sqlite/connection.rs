@@ -39,8 +39,9 @@ pub(super) fn set_layout(conn: &Connection) -> rusqlite::Result<String> {
 
 /// Sets the rest.
 ///
-/// The log is moved into the database by somebody else (see the writer's checkpointer). A thousand jobs that are accepted together change two
-/// megabytes, which must fit into the cache, or they are written before the commit, and again by it.
+/// The log is moved into the database by somebody else (see the writer's checkpointer). A thousand
+/// jobs that are accepted together change two megabytes, which must fit into the cache, or they are
+/// written before the commit, and again by it.
 ///
 /// No memory map: there an I/O error would be a signal instead of an error.
 pub(super) fn set_writer(conn: &Connection, max_pages: Option<u32>) -> rusqlite::Result<()> {
