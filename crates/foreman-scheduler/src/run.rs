@@ -83,6 +83,9 @@ impl Worker {
     ) -> Infallible {
         started.cancelled().await;
         let claimed = told.wait().await;
+        // The byte first: the callers it has woken run before the store's thread is, which the kernel
+        // may put in their place.
+        tokio::task::yield_now().await;
         Box::pin(self.has_started(claimed, live)).await;
         std::future::pending().await
     }
