@@ -9,6 +9,7 @@ use std::sync::Arc;
 use foreman_job::{Job, RunnerKey};
 use foreman_ollama::{InventorySnapshot, RequestHead};
 use foreman_store::{ClaimRequest, Claimed, Foreseen, StoreError, StoreHealth, StoredRequest};
+use tokio::time::Instant;
 use tracing::warn;
 
 use crate::attempt::{head_of, target_request};
@@ -118,16 +119,17 @@ impl Worker {
         self.order.wish(situation, &self.shared, &self.metrics)
     }
 
-    /// Claims the first job that arrives, while what is known of the target is fresh.
+    /// Claims the first job that arrives, while what is known of the target stands.
     async fn claim_arrival(&mut self) -> Result<Arrival, StoreError> {
-        let fresh = self.residency.fresh();
-        let Some((resident, fresh_until)) = fresh.filter(|_| !self.shared.pauses.is_all()) else {
+        let standing = self.residency.standing();
+        let Some((resident, until)) = standing.filter(|_| !self.shared.pauses.is_all()) else {
             return Ok(Arrival::Unwaited);
         };
         let wish = self.wish(resident.to_vec(), &self.inventory.snapshot());
         let shared = Arc::clone(&self.shared);
+        let mut polls = self.inventory.subscribe();
         let mut guess = shared.guesses.wait();
-        let mut claiming = Claiming::begin_to_wait(&shared, wish, fresh_until).await;
+        let mut claiming = Claiming::begin_to_wait(&shared, wish, until).await;
         let woken = loop {
             tokio::select! {
                 biased;
@@ -147,7 +149,14 @@ impl Worker {
                 ended = self.one_ended(), if !self.ending.is_empty() => if ended.is_err() {
                     break ended;
                 },
-                () = shared.woken(fresh_until) => break Ok(()),
+                Ok(()) = polls.changed() => if self.residency.hear(&polls.borrow()) {
+                    break Ok(());
+                },
+                woken = shared.woken(until.min(Instant::now() + POLL)) => {
+                    if woken || Instant::now() >= until || shared.store.counts().queued > 0 {
+                        break Ok(());
+                    }
+                }
             }
         };
         // What is claimed at this moment must not be lost.
@@ -177,6 +186,7 @@ impl Worker {
         let (runner, request) = (&job.runner, request.as_ref()?);
         let is_in_use = self.residency.current() == Some(runner)
             && self.residency.has(runner)
+            && !self.residency.is_disturbed()
             && !self.shared.pauses.covers(runner);
         let is_taken = *self.shared.store.health().borrow() == StoreHealth::Ok;
         if !is_in_use || !is_taken {
@@ -199,7 +209,15 @@ impl Worker {
     pub(crate) async fn idle(&mut self) -> Result<(), StoreError> {
         self.end_drain().await;
         match self.claim_arrival().await? {
-            Arrival::Claimed(next) => self.turn(*next).await,
+            Arrival::Claimed(next) => {
+                if next.claiming.is_none() && self.residency.is_disturbed() {
+                    let snapshot = self.inventory.snapshot();
+                    self.residency
+                        .runners(self.client.as_ref(), &snapshot)
+                        .await;
+                }
+                self.turn(*next).await
+            }
             Arrival::Unwaited => self.pause(POLL).await,
             Arrival::Woken => Ok(()),
             Arrival::NotClaimed(error) => self.not_claimed(Some(error)).await,

@@ -117,6 +117,7 @@ impl Embedder {
 
     async fn embed(&self) -> Result<http::StatusCode, TargetError> {
         let body = json!({ "model": self.model, "input": "warm", "keep_alive": -1 });
+        self.shared.disturbance.note();
         let response = self.client.embed(Bytes::from(body.to_string())).await?;
         let status = response.status;
         response.body.collect(MAX_ANSWER).await?;

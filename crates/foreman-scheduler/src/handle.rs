@@ -22,6 +22,7 @@ use crate::metrics::Metrics;
 use crate::pauses::Pauses;
 use crate::pinned::Pinned;
 use crate::resend::RequestKey;
+use crate::residency::Disturbance;
 use crate::status::Status;
 use crate::submit::Entered;
 use crate::transition::{self, Transition};
@@ -131,6 +132,8 @@ pub(crate) struct Shared {
     pub(crate) draining: CancellationToken,
     pub(crate) status: watch::Sender<Status>,
     pub(crate) pauses: Pauses,
+    /// Whether the models that are loaded may be others than were seen.
+    pub(crate) disturbance: Disturbance,
     learned: Mutex<Learned>,
     /// Models to be unloaded when their drain ends; one entry per model.
     unloads: Mutex<Vec<Unloading>>,
@@ -179,6 +182,7 @@ impl Shared {
             draining,
             status: watch::Sender::new(Status::default()),
             pauses: Pauses::default(),
+            disturbance: Disturbance::default(),
             learned: Mutex::default(),
             unloads: Mutex::default(),
             pinned: embed_model.and_then(|model| Pinned::new(model, inventory)),
@@ -190,12 +194,13 @@ impl Shared {
         self.learned.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until there may be something to do for the worker, or this time has come.
-    pub(crate) async fn woken(&self, latest: Instant) {
+    /// Waits until there may be something to do for the worker, or this time has come; tells whether
+    /// it has not.
+    pub(crate) async fn woken(&self, latest: Instant) -> bool {
         tokio::select! {
-            () = self.ready.notified() => {}
-            () = self.draining.cancelled() => {}
-            () = tokio::time::sleep_until(latest) => {}
+            () = self.ready.notified() => true,
+            () = self.draining.cancelled() => true,
+            () = tokio::time::sleep_until(latest) => false,
         }
     }
 
@@ -310,6 +315,7 @@ impl SchedulerHandle {
                 None => false,
             };
         if !runs && !waits {
+            self.note_work_beside_jobs();
             return Ok(Unload::Now);
         }
         self.shared.note_unload(Unloading {
@@ -317,6 +323,13 @@ impl SchedulerHandle {
             runner: runner.clone(),
         });
         Ok(Unload::Deferred)
+    }
+
+    /// Notes that the target is sent something that is no job and may load or unload a model: an
+    /// embedding, say. What is known of the models that are loaded is then read again before the next
+    /// job that comes after a rest.
+    pub fn note_work_beside_jobs(&self) {
+        self.shared.disturbance.note();
     }
 
     /// Forgets a job with its bodies, unless it runs; a queued one is cancelled by that.

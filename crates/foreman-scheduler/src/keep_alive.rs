@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 use tracing::debug;
 
 use crate::classify;
+use crate::residency::STANDS;
 
 /// The request neither loads nor generates: the target answers at once or is in trouble.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -67,13 +68,20 @@ impl KeepAlivePolicy {
     }
 
     /// Passes on what was wished; the drain has ended. A model that is to be unloaded is unloaded,
-    /// whatever else was wished.
-    pub(crate) async fn honour(&mut self, client: &dyn OllamaClient, unloads: Vec<Unloading>) {
+    /// whatever else was wished. Tells whether one goes while it is taken for loaded.
+    pub(crate) async fn honour(
+        &mut self,
+        client: &dyn OllamaClient,
+        unloads: Vec<Unloading>,
+    ) -> bool {
         let mut wishes: Vec<Wish> = unloads.into_iter().map(Wish::from).collect();
         wishes.extend(self.owed.take().filter(|_| wishes.is_empty()));
+        let soon = |wish: &Wish| matches!(wish.keep_alive, KeepAlive::For(time) if time < STANDS);
+        let any_soon = wishes.iter().any(soon);
         for wish in wishes {
             wish.pass_on(client).await;
         }
+        any_soon
     }
 }
 

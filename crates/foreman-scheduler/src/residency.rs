@@ -2,12 +2,15 @@
 //!
 //! The target's own list is the truth, but it names digests, not load options, and asking before
 //! every job would cost a round trip each. So the list is read when it may have changed, and the
-//! options are remembered from the jobs that were run.
+//! options are remembered from the jobs that were run. While no job waits there is nothing to choose
+//! from: then what was seen last stands for longer, and the poller's readings are taken over.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use foreman_job::RunnerKey;
-use foreman_ollama::{InventorySnapshot, ModelName, OllamaClient, ResidentModel};
+use foreman_ollama::{InventorySnapshot, KeepAlive, ModelName, OllamaClient, ResidentModel};
 use tokio::time::Instant;
 use tracing::debug;
 
@@ -16,19 +19,68 @@ use crate::classify;
 /// A reading younger than this is taken as current: a drain of short jobs asks once per second.
 const FRESH: Duration = Duration::from_secs(1);
 
+/// While no job waits, and nothing that foreman has sent may have changed it, what was seen stands so
+/// long: until after the poller's next reading, where that comes as often as usual.
+pub(crate) const STANDS: Duration = Duration::from_secs(45);
+
 /// The target answers its list of loaded models at once, or not at all.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// Whether something beside the jobs may have loaded or unloaded a model since the target's list was
+/// read.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Disturbance(Arc<AtomicBool>);
+
+impl Disturbance {
+    /// Notes that something was sent that may do so.
+    pub(crate) fn note(&self) {
+        // Embeddings come by the thousand, and many threads write no word that is written already.
+        if !self.is_noted() {
+            self.0.store(true, Ordering::Release);
+        }
+    }
+
+    fn is_noted(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+
+    fn forget(&self) {
+        self.0.store(false, Ordering::Release);
+    }
+}
+
 /// The runners that are loaded, as far as is known.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Residency {
     resident: Vec<RunnerKey>,
     /// The runner of the last job.
     current: Option<RunnerKey>,
+    /// When the target's list was read.
     read_at: Option<Instant>,
+    /// When the target has answered the last job, or its list was read.
+    seen_at: Option<Instant>,
+    /// How long what was seen stands while no job waits.
+    stands: Duration,
+    disturbance: Disturbance,
 }
 
 impl Residency {
+    /// Makes one that knows nothing yet; models stay loaded for so long after their last job.
+    pub(crate) fn new(keep_alive: KeepAlive, disturbance: Disturbance) -> Self {
+        let stands = match keep_alive {
+            KeepAlive::Forever => STANDS,
+            KeepAlive::For(time) => STANDS.min(time),
+        };
+        Self {
+            resident: Vec::new(),
+            current: None,
+            read_at: None,
+            seen_at: None,
+            stands,
+            disturbance,
+        }
+    }
+
     /// Returns the resident runners, the one of the last job first; reads the target's list where
     /// the last reading is old.
     pub(crate) async fn runners(
@@ -38,6 +90,8 @@ impl Residency {
     ) -> &[RunnerKey] {
         let is_fresh = self.read_at.is_some_and(|at| at.elapsed() < FRESH);
         if !is_fresh {
+            // Before the list is read: what comes while it is may not be in it.
+            self.disturbance.forget();
             match tokio::time::timeout(PATIENCE, client.ps()).await {
                 Ok(Ok(loaded)) => self.take(&loaded, inventory),
                 // The last reading stands: a wrong guess costs order, never a request.
@@ -48,16 +102,39 @@ impl Residency {
                     debug!("target does not list its loaded models in time");
                 }
             }
-            self.read_at = Some(Instant::now());
+            self.note_reading();
         }
         &self.resident
     }
 
-    /// Returns the resident runners and until when they are taken as current; none when they are
-    /// not.
-    pub(crate) fn fresh(&self) -> Option<(&[RunnerKey], Instant)> {
-        let until = self.read_at? + FRESH;
+    /// Returns the resident runners while no job waits, and until when they are taken as current;
+    /// none when they are not.
+    pub(crate) fn standing(&self) -> Option<(&[RunnerKey], Instant)> {
+        let until = self.seen_at? + self.stands.max(FRESH);
         (Instant::now() < until).then_some((&self.resident, until))
+    }
+
+    /// Tells whether what was seen may be no more, because of something that foreman has sent.
+    pub(crate) fn is_disturbed(&self) -> bool {
+        let is_fresh = self.seen_at.is_some_and(|at| at.elapsed() < FRESH);
+        !is_fresh && self.disturbance.is_noted()
+    }
+
+    /// Takes over what the poller has read a moment ago, where it could.
+    pub(crate) fn hear(&mut self, polled: &InventorySnapshot) -> bool {
+        if polled.degraded {
+            return false;
+        }
+        // What was noted as a disturbance may be in it or not: it stays noted.
+        self.take(&polled.resident, polled);
+        self.note_reading();
+        true
+    }
+
+    fn note_reading(&mut self) {
+        let now = Instant::now();
+        self.read_at = Some(now);
+        self.seen_at = Some(now);
     }
 
     /// Tells whether a runner is resident, as far as is known.
@@ -77,11 +154,14 @@ impl Residency {
             .retain(|other| other.weights() != runner.weights());
         self.resident.insert(0, runner.clone());
         self.current = Some(runner.clone());
+        // Without a reading there may be others that are not known.
+        self.seen_at = self.read_at.map(|_| Instant::now());
     }
 
     /// Notes that the list may have changed in ways that jobs do not show.
     pub(crate) const fn forget_reading(&mut self) {
         self.read_at = None;
+        self.seen_at = None;
     }
 
     fn take(&mut self, loaded: &[ResidentModel], inventory: &InventorySnapshot) {

@@ -188,7 +188,7 @@ impl Scheduler {
             metrics: self.parts.metrics.clone(),
             force: self.shutdown.force.clone(),
             breaker: Breaker::new(PROBE_BASE.min(max), max),
-            residency: Residency::default(),
+            residency: Residency::new(self.config.keep_alive, self.shared.disturbance.clone()),
             keep_alive: KeepAlivePolicy::new(self.config.keep_alive),
             swapped: Arc::new(Notify::new()),
             drained: 0,

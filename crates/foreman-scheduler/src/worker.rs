@@ -330,14 +330,17 @@ impl Worker {
             .current()
             .map(|runner| self.shared.take_unloads(runner))
             .unwrap_or_default();
-        self.keep_alive.honour(self.client.as_ref(), unloads).await;
+        let client = self.client.as_ref();
+        if self.keep_alive.honour(client, unloads).await {
+            self.shared.disturbance.note();
+        }
     }
 
     /// Waits for something to do.
     pub(crate) async fn pause(&mut self, longest: Duration) -> Result<(), StoreError> {
         let shared = Arc::clone(&self.shared);
         tokio::select! {
-            () = shared.woken(Instant::now() + longest) => Ok(()),
+            _ = shared.woken(Instant::now() + longest) => Ok(()),
             ended = self.one_ended(), if !self.ending.is_empty() => ended,
         }
     }

@@ -15,7 +15,7 @@ use tokio::sync::{Notify, Semaphore};
 use crate::rig::*;
 
 /// A scheduler that waits for a job, after one of model `a`.
-async fn waiting() -> Rig {
+pub(crate) async fn waiting() -> Rig {
     let rig = Rig::start().await;
     rig.store.waits.store(true, Ordering::SeqCst);
     rig.fake.on("/api/chat", echo);
@@ -60,14 +60,14 @@ fn stored(model: &str, prompt: &str) -> NewJob {
 }
 
 /// Waits until the target has so many chats.
-async fn until_sent(rig: &Rig, chats: usize) {
+pub(crate) async fn until_sent(rig: &Rig, chats: usize) {
     while rig.prompts().len() < chats {
         settle_down().await;
     }
 }
 
 /// Waits for something that happens before a future ends.
-async fn meanwhile<T>(
+pub(crate) async fn meanwhile<T>(
     future: &mut (impl Future<Output = T> + Unpin),
     event: impl Future<Output = ()>,
 ) {
@@ -171,7 +171,7 @@ async fn an_acceptance_that_takes_longer_than_the_claim_waits_is_answered_all_th
         rig.store.entries.forget_permits(usize::MAX);
         let mut answer = Box::pin(async { text(rig.submit(chat("a", "second")).await).await });
         meanwhile(&mut answer, until_sent(&rig, 2)).await;
-        meanwhile(&mut answer, tokio::time::sleep(Duration::from_secs(5))).await;
+        meanwhile(&mut answer, tokio::time::sleep(Duration::from_mins(1))).await;
 
         rig.store.entries.add_permits(1);
         assert!(answer.await.contains("second"));

@@ -19,6 +19,7 @@ mod follow;
 mod keep_alive;
 mod order;
 mod resends;
+mod residency;
 mod retention;
 mod rig;
 mod shutdown;

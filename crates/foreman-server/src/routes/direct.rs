@@ -7,6 +7,7 @@ use crate::target;
 
 pub(crate) async fn answer(call: Call) -> Result<Response, ApiError> {
     let deadlines = call.app.config.direct_deadlines;
+    call.app.scheduler.note_work_beside_jobs();
     let response = target::pass(call, deadlines).await?;
     Ok(target::answer(response, None))
 }

@@ -9,7 +9,7 @@ use foreman_job::SystemClock;
 use foreman_ollama::{HyperClient, Inventory, OllamaClient, Poller, PollerConfig, TargetConfig};
 use foreman_scheduler::{Scheduler, SchedulerConfig, SchedulerHandle, SeededRandom};
 use foreman_server::{Metrics, Parts, Server, ServerConfig, Shutdown};
-use foreman_store::MemoryStore;
+use foreman_store::{MemoryStore, QueueStore};
 use foreman_stub::{Stub, StubBuilder};
 use prometheus_client::registry::Registry;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -82,6 +82,17 @@ impl Front {
         config: ServerConfig,
         scheduling: SchedulerConfig,
     ) -> Self {
+        let store = Arc::new(MemoryStore::new());
+        Self::start_over(store, client, stub, (config, scheduling)).await
+    }
+
+    /// Starts everything with a store of the test's own.
+    pub(crate) async fn start_over(
+        store: Arc<dyn QueueStore>,
+        client: Arc<dyn OllamaClient>,
+        stub: Stub,
+        (config, scheduling): (ServerConfig, SchedulerConfig),
+    ) -> Self {
         let mut tasks = JoinSet::new();
         let now = Arc::new(jiff::Timestamp::now);
         let poller = Poller::new(Arc::clone(&client), PollerConfig::default(), now, None);
@@ -95,7 +106,7 @@ impl Front {
             drain: drain.clone(),
             force: force.clone(),
         };
-        let parts = scheduler_parts(&client, &inventory);
+        let parts = scheduler_parts(store, &client, &inventory);
         let scheduler = Scheduler::new(parts, scheduling, stages.clone());
         let handle = scheduler.handle();
         tasks.spawn(async move { scheduler.run().await.expect("scheduler runs") });
@@ -163,11 +174,12 @@ impl Front {
 }
 
 fn scheduler_parts(
+    store: Arc<dyn QueueStore>,
     client: &Arc<dyn OllamaClient>,
     inventory: &Inventory,
 ) -> foreman_scheduler::Parts {
     foreman_scheduler::Parts {
-        store: Arc::new(MemoryStore::new()),
+        store,
         client: Arc::clone(client),
         inventory: inventory.clone(),
         clock: Arc::new(SystemClock),

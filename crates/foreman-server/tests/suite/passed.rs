@@ -1,9 +1,17 @@
 //! What is passed through to the target.
 
-use foreman_stub::{End, Fault, FaultRule, Hold};
-use rstest::rstest;
+use std::sync::Arc;
+use std::time::Duration;
 
-use crate::harness::{Front, chat};
+use foreman_ollama::{HyperClient, TargetConfig};
+use foreman_scheduler::SchedulerConfig;
+use foreman_server::ServerConfig;
+use foreman_store::{SqliteConfig, SqliteStore};
+use foreman_stub::{End, Fault, FaultRule, Hold, Stub};
+use rstest::rstest;
+use tokio::time;
+
+use crate::harness::{Front, chat, until};
 
 #[tokio::test]
 async fn embeddings_do_not_wait_for_a_chat() {
@@ -24,6 +32,31 @@ async fn embeddings_do_not_wait_for_a_chat() {
     assert_eq!(native.header("x-foreman-job-id"), None);
     gate.release();
     assert_eq!(running.reply().await.status, 200);
+}
+
+/// The store is the real one: its claims wait for jobs, where what is loaded is taken as known.
+#[tokio::test]
+async fn an_embedding_that_evicts_the_model_of_the_chats_is_noticed_after_a_rest() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(&SqliteConfig::new(directory.path().join("queue.db"))).unwrap();
+    let stub = Stub::builder().max_loaded(1).start().await.unwrap();
+    let target = TargetConfig {
+        url: stub.url(),
+        ..TargetConfig::default()
+    };
+    let client = Arc::new(HyperClient::new(target).unwrap());
+    let configs = (ServerConfig::default(), SchedulerConfig::default());
+    let front = Front::start_over(Arc::new(store), client, stub, configs).await;
+    assert_eq!(front.post("/api/chat", &chat("first")).await.status, 200);
+
+    let embedding = r#"{"model":"all-minilm","input":"x"}"#;
+    assert_eq!(front.post("/api/embed", embedding).await.status, 200);
+    time::pause();
+    time::advance(Duration::from_secs(5)).await;
+    time::resume();
+
+    assert_eq!(front.post("/api/chat", &chat("second")).await.status, 200);
+    until(|| front.scheduler.status().swaps == 2).await;
 }
 
 #[tokio::test]
