@@ -81,26 +81,43 @@ pub(crate) fn machine() -> String {
     format!("{count} cores ({model}), load {load} at the beginning")
 }
 
-/// Returns how long ago the target wrote a chunk, by the time that stands in it.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the chunk has the time of the wall clock"
-)]
-pub(crate) fn since_written(chunk: &[u8]) -> Duration {
-    const DAY: u64 = 86_400_000_000_000;
-    let text = std::str::from_utf8(chunk).expect("a chunk of text");
-    let (_, after) = text.split_once("\"created_at\":\"").expect("a time");
-    let (time, _) = after.split_once('Z').expect("a time in UTC");
-    let (_, clock) = time.split_once('T').expect("a time of day");
-    let (clock, fraction) = clock.split_once('.').unwrap_or((clock, "0"));
-    let seconds = clock.split(':').fold(0, |sum: u64, part| {
-        sum * 60 + part.parse::<u64>().expect("a number")
-    });
-    let nanos: u64 = format!("{fraction:0<9}").parse().expect("a fraction");
-    let written = seconds * 1_000_000_000 + nanos;
-    let now = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .expect("a time after 1970");
-    let now = u64::try_from(now.as_nanos() % u128::from(DAY)).expect("a time of day");
-    Duration::from_nanos((now + DAY - written) % DAY)
+/// Nanoseconds of a day.
+const DAY: u64 = 86_400_000_000_000;
+
+/// A time of day, in nanoseconds.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct TimeOfDay(u64);
+
+impl TimeOfDay {
+    /// Returns the present time.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the chunks of an answer have the time of the wall clock"
+    )]
+    pub(crate) fn now() -> Self {
+        let now = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .expect("a time after 1970");
+        let now = now.as_nanos() % u128::from(DAY);
+        Self(u64::try_from(now).expect("a time of day"))
+    }
+
+    /// Returns when the target wrote a chunk, which stands in it.
+    pub(crate) fn of(chunk: &[u8]) -> Self {
+        let text = std::str::from_utf8(chunk).expect("a chunk of text");
+        let (_, after) = text.split_once("\"created_at\":\"").expect("a time");
+        let (time, _) = after.split_once('Z').expect("a time in UTC");
+        let (_, clock) = time.split_once('T').expect("a time of day");
+        let (clock, fraction) = clock.split_once('.').unwrap_or((clock, "0"));
+        let seconds = clock.split(':').fold(0, |sum: u64, part| {
+            sum * 60 + part.parse::<u64>().expect("a number")
+        });
+        let nanos: u64 = format!("{fraction:0<9}").parse().expect("a fraction");
+        Self(seconds * 1_000_000_000 + nanos)
+    }
+
+    /// Returns the time since an earlier one.
+    pub(crate) fn since(self, earlier: Self) -> Duration {
+        Duration::from_nanos((self.0 + DAY - earlier.0) % DAY)
+    }
 }

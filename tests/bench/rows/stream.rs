@@ -8,18 +8,27 @@ use tokio::time::Instant;
 use crate::Plan;
 use crate::http::{Connection, Template, contains, digits};
 use crate::load::{float, within};
-use crate::probe;
-use crate::programs::CHAT;
+use crate::probe::TimeOfDay;
+use crate::programs::{CHAT, Program};
 use crate::stand::Stand;
 use crate::table::{Figure, Unit};
 
 const TOKENS: u64 = 8;
 const MANY: u64 = 100_000;
 
+/// A percentile of a hundred needs some hundred streams: so many times as long as other loads.
+const LONGER: u32 = 4;
+
+/// How a stream's tokens come.
+const EACH_TAKES_5_MS: &str = "stub:first=5ms stub:pace=5ms";
+const THE_FIRST_AT_ONCE: &str = "stub:pace=5ms";
+
 /// What callers see of answers that come in chunks.
 #[derive(Debug, Default)]
 struct Seen {
-    /// From the request to the first byte of the answer.
+    /// From the request to the first byte of the answer, beyond the time that the target says it
+    /// has taken from the request to its first token. Its timers have steps of a millisecond, so
+    /// what it was told to take it does not take.
     first: Vec<Duration>,
     /// From the moment at which the target wrote a chunk to its arrival, the last one left out.
     held: Vec<Duration>,
@@ -27,28 +36,50 @@ struct Seen {
     last: Vec<Duration>,
 }
 
-/// Eight tokens, 5 ms apart.
+/// Eight tokens that take 5 ms each, and eight of which the first one comes at once.
 pub(super) async fn paced(plan: Plan) -> Vec<Figure> {
     let stand = Stand::start(&[]).await;
-    let direct = Seen::of(stand.stub.address, plan).await;
+    let nginx = Program::nginx(stand.stub.address, stand.directory()).await;
     let sync = stand.fdatasync();
-    let through = Seen::of(stand.foreman.address, plan).await;
-    let figure = |what: &str, share, times: fn(&Seen) -> &Vec<Duration>| {
-        let (time, than) = (
-            within(times(&through), share),
-            within(times(&direct), share),
-        );
-        Figure::added(what, time, than)
-    };
-    vec![
+    let direct = Seen::of(stand.stub.address, plan, EACH_TAKES_5_MS).await;
+    let through = Seen::of(stand.foreman.address, plan, EACH_TAKES_5_MS).await;
+    let mut figures = vec![
         Figure::micros("direct, first byte p50", within(&direct.first, 0.5)),
-        figure("added to the first byte, p50", 0.5, |seen| &seen.first),
-        figure("added to the first byte, p99", 0.99, |seen| &seen.first),
-        figure("a chunk is held, p50", 0.5, |seen| &seen.held),
-        figure("a chunk is held, p99", 0.99, |seen| &seen.held),
-        figure("the last chunk is held, p50", 0.5, |seen| &seen.last),
+        through.adds("the first byte, p50", &direct, 0.5, |seen| &seen.first),
+        through.adds("the first byte, p99", &direct, 0.99, |seen| &seen.first),
+        through.adds("a chunk's way, p50", &direct, 0.5, |seen| &seen.held),
+        through.adds("a chunk's way, p99", &direct, 0.99, |seen| &seen.held),
+        through.adds("the last chunk's way, p50", &direct, 0.5, |seen| &seen.last),
+    ];
+    if let Some(nginx) = nginx {
+        let beside = Seen::of(nginx.address, plan, EACH_TAKES_5_MS).await;
+        figures.extend([
+            beside.adds("the first byte by nginx, p50", &direct, 0.5, |seen| {
+                &seen.first
+            }),
+            beside.adds("the first byte by nginx, p99", &direct, 0.99, |seen| {
+                &seen.first
+            }),
+        ]);
+    }
+    let direct = Seen::of(stand.stub.address, plan, THE_FIRST_AT_ONCE).await;
+    let through = Seen::of(stand.foreman.address, plan, THE_FIRST_AT_ONCE).await;
+    figures.extend([
+        through.adds(
+            "a first byte that is there at once, p50",
+            &direct,
+            0.5,
+            |seen| &seen.first,
+        ),
+        through.adds(
+            "a first byte that is there at once, p99",
+            &direct,
+            0.99,
+            |seen| &seen.first,
+        ),
         Figure::micros("fdatasync, p50", sync),
-    ]
+    ]);
+    figures
 }
 
 /// A hundred thousand tokens as fast as they come.
@@ -68,11 +99,11 @@ pub(super) async fn unpaced() -> Vec<Figure> {
 }
 
 impl Seen {
-    async fn of(address: SocketAddr, plan: Plan) -> Self {
-        let mut template = template(&format!("stub:tokens={TOKENS} stub:pace=5ms say {{n}}"));
+    async fn of(address: SocketAddr, plan: Plan, pace: &str) -> Self {
+        let mut template = template(&format!("stub:tokens={TOKENS} {pace} say {{n}}"));
         let mut connection = Connection::open(address).await;
         let mut seen = Self::default();
-        let end = Instant::now() + plan.time;
+        let end = Instant::now() + plan.time * LONGER;
         let mut number = 0;
         while Instant::now() < end {
             seen.take(&mut connection, template.with(number)).await;
@@ -87,11 +118,13 @@ impl Seen {
     async fn take(&mut self, connection: &mut Connection, request: &[u8]) {
         let began = Instant::now();
         let mut first = None;
+        let mut written = Vec::new();
         let mut held = Vec::new();
         connection.send(request).await;
         let answer = connection.answer(|at, chunk| {
             first.get_or_insert(at - began);
-            held.push(probe::since_written(chunk));
+            written.push(TimeOfDay::of(chunk));
+            held.extend(written.last().map(|at| TimeOfDay::now().since(*at)));
         });
         let answer = answer.await;
         let lines = answer.body.split(|byte| *byte == b'\n').count();
@@ -102,10 +135,35 @@ impl Seen {
             "chunks"
         );
         assert!(contains(answer.body, b"\"done\":true"), "a whole stream");
-        self.first.push(first.expect("a first chunk"));
+        let streamed = written.last().expect("a last chunk");
+        let streamed = streamed.since(*written.first().expect("a first chunk"));
+        let own = total(answer.body).saturating_sub(streamed);
+        let first = first.expect("a first chunk");
+        self.first.push(first.saturating_sub(own));
         self.last.extend(held.pop());
         self.held.append(&mut held);
     }
+
+    /// Says by how much a time is longer than without what is between.
+    fn adds(
+        &self,
+        what: &str,
+        direct: &Self,
+        share: f64,
+        times: fn(&Self) -> &Vec<Duration>,
+    ) -> Figure {
+        let (time, than) = (within(times(self), share), within(times(direct), share));
+        Figure::added(format!("added to {what}"), time, than)
+    }
+}
+
+/// Returns how long the target has taken, as it says at the end of its answer.
+fn total(answer: &[u8]) -> Duration {
+    let text = std::str::from_utf8(answer).expect("an answer of text");
+    let (_, after) = text.split_once("\"total_duration\":").expect("a time");
+    let digits = after.split(|it: char| !it.is_ascii_digit()).next();
+    let nanos = digits.and_then(|digits| digits.parse().ok());
+    Duration::from_nanos(nanos.expect("a number"))
 }
 
 async fn rate(address: SocketAddr) -> f64 {
