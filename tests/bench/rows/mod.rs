@@ -29,6 +29,7 @@ pub(crate) const ROWS: &[Row] = &[
     row("chat-1", |plan| Box::pin(chat::one(plan))),
     row("chat-64", |plan| Box::pin(chat::many(plan))),
     row("stream-8", |plan| Box::pin(stream::paced(plan))),
+    row("rested", |_| Box::pin(stream::rested())),
     row("stream-100k", |_| Box::pin(stream::unpaced())),
     row("submit-64", |plan| Box::pin(submit::single(plan))),
     row("arrays", |plan| Box::pin(submit::arrays(plan))),

@@ -19,6 +19,12 @@ const MANY: u64 = 100_000;
 /// A percentile of a hundred needs some hundred streams: so many times as long as other loads.
 const LONGER: u32 = 4;
 
+/// Between two streams of somebody who rests.
+const REST: Duration = Duration::from_millis(1300);
+
+/// How many of them are asked for.
+const RESTED: u64 = 12;
+
 /// How a stream's tokens come.
 const EACH_TAKES_5_MS: &str = "stub:first=5ms stub:pace=5ms";
 const THE_FIRST_AT_ONCE: &str = "stub:pace=5ms";
@@ -82,6 +88,35 @@ pub(super) async fn paced(plan: Plan) -> Vec<Figure> {
     figures
 }
 
+/// The same after a rest that is longer than a list of loaded models is taken as current where
+/// there is something to choose: as somebody chats who reads the answers.
+pub(super) async fn rested() -> Vec<Figure> {
+    let stand = Stand::start(&[]).await;
+    let mut seen = [stand.stub.address, stand.foreman.address].map(|address| {
+        let template = template(&format!("stub:tokens={TOKENS} {EACH_TAKES_5_MS} say {{n}}"));
+        (address, template, Seen::default())
+    });
+    for (address, template, seen) in &mut seen {
+        let mut connection = Connection::open(*address).await;
+        // The first one loads the model.
+        let first = template.with(0).to_vec();
+        assert_eq!(connection.ask(&first).await.status, 200, "a stream");
+        for number in 1..=RESTED {
+            tokio::time::sleep(REST).await;
+            seen.take(&mut connection, template.with(number)).await;
+        }
+        seen.sort();
+    }
+    let [(.., direct), (.., through)] = seen;
+    vec![
+        Figure::micros("direct, first byte p50", within(&direct.first, 0.5)),
+        through.adds("the first byte, p50", &direct, 0.5, |seen| &seen.first),
+        through.adds("the first byte, the longest", &direct, 1.0, |seen| {
+            &seen.first
+        }),
+    ]
+}
+
 /// A hundred thousand tokens as fast as they come.
 pub(super) async fn unpaced() -> Vec<Figure> {
     let stand = Stand::start(&[]).await;
@@ -109,10 +144,14 @@ impl Seen {
             seen.take(&mut connection, template.with(number)).await;
             number += 1;
         }
-        for times in [&mut seen.first, &mut seen.held, &mut seen.last] {
+        seen.sort();
+        seen
+    }
+
+    fn sort(&mut self) {
+        for times in [&mut self.first, &mut self.held, &mut self.last] {
             times.sort_unstable();
         }
-        seen
     }
 
     async fn take(&mut self, connection: &mut Connection, request: &[u8]) {
