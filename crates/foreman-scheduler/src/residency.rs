@@ -120,9 +120,12 @@ impl Residency {
         !is_fresh && self.disturbance.is_noted()
     }
 
-    /// Takes over what the poller has read a moment ago, where it could.
+    /// Takes over what the poller has read a moment ago, where it could; tells whether.
+    ///
+    /// What was seen here since the target may have made that list counts for more.
     pub(crate) fn hear(&mut self, polled: &InventorySnapshot) -> bool {
-        if polled.degraded {
+        let is_older = self.seen_at.is_some_and(|at| at.elapsed() < PATIENCE);
+        if polled.degraded || is_older {
             return false;
         }
         // What was noted as a disturbance may be in it or not: it stays noted.

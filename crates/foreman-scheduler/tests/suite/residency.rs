@@ -82,6 +82,16 @@ async fn what_the_poller_reads_while_no_job_waits_is_taken_over() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_list_that_may_be_older_than_the_last_answer_is_not_taken_over() {
+    let rig = waiting().await;
+    rig.inventory.refresh().await.unwrap();
+    settle_down().await;
+
+    assert!(is_sent_early(&rig).await);
+    assert_eq!(rig.handle.status().swaps, 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn with_a_poller_that_sees_the_model_every_rest_ends_at_once() {
     let rig = waiting().await;
     list(&rig, Some("a:latest"));
