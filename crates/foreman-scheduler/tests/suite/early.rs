@@ -16,7 +16,11 @@ use crate::rig::*;
 
 /// A scheduler that waits for a job, after one of model `a`.
 pub(crate) async fn waiting() -> Rig {
-    let rig = Rig::start().await;
+    waiting_on(Rig::start().await).await
+}
+
+/// The same with a scheduler of the test's own.
+pub(crate) async fn waiting_on(rig: Rig) -> Rig {
     rig.store.waits.store(true, Ordering::SeqCst);
     rig.fake.on("/api/chat", echo);
     text(rig.submit(chat("a", "first")).await).await;

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use foreman_ollama::{ErrorKind, FakeReply, TargetError};
+use foreman_ollama::{ErrorKind, FakeOllama, FakeReply, KeepAlive, TargetError};
+use foreman_scheduler::SchedulerConfig;
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use crate::early::{meanwhile, until_sent, waiting};
+use crate::early::{meanwhile, until_sent, waiting, waiting_on};
 use crate::rig::*;
 
 /// Longer than a reading is taken as current where there is something to choose.
@@ -104,12 +105,28 @@ async fn with_a_poller_that_sees_the_model_every_rest_ends_at_once() {
 #[tokio::test(start_paused = true)]
 async fn a_poll_that_fails_says_nothing_of_what_is_loaded() {
     let rig = waiting().await;
-    list(&rig, Some("a:latest"));
+    tokio::time::sleep(REST).await;
     let away = TargetError::new(ErrorKind::Refused, "testing");
     rig.inventory.note_unreachable(&away);
     settle_down().await;
 
     assert!(is_sent_early(&rig).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_model_is_taken_for_loaded_as_long_as_its_keep_alive_from_its_last_answer() {
+    let config = SchedulerConfig {
+        keep_alive: KeepAlive::For(Duration::from_secs(10)),
+        ..config()
+    };
+    let rig = waiting_on(Rig::with(FakeOllama::new(), config).await).await;
+    for _ in 0..2 {
+        tokio::time::sleep(Duration::from_secs(8)).await;
+        assert!(is_sent_early(&rig).await);
+    }
+    tokio::time::sleep(Duration::from_secs(11)).await;
+
+    assert!(!is_sent_early(&rig).await);
 }
 
 #[tokio::test(start_paused = true)]
