@@ -69,7 +69,7 @@ impl Residency {
     pub(crate) fn new(keep_alive: KeepAlive, disturbance: Disturbance) -> Self {
         let stands = match keep_alive {
             KeepAlive::Forever => STANDS,
-            KeepAlive::For(time) => STANDS.min(time),
+            KeepAlive::For(time) => STANDS.min(time).max(FRESH),
         };
         Self {
             resident: Vec::new(),
@@ -110,7 +110,7 @@ impl Residency {
     /// Returns the resident runners while no job waits, and until when they are taken as current;
     /// none when they are not.
     pub(crate) fn standing(&self) -> Option<(&[RunnerKey], Instant)> {
-        let until = self.seen_at? + self.stands.max(FRESH);
+        let until = self.seen_at? + self.stands;
         (Instant::now() < until).then_some((&self.resident, until))
     }
 
