@@ -15,13 +15,13 @@ use std::sync::Arc;
 pub struct RunnerKey(Arc<str>);
 
 /// Stands between the two parts; neither a digest, a model name nor an option contains it.
-const SEPARATOR: char = '|';
+const SEPARATOR: &str = "|";
 
 impl RunnerKey {
     /// Makes the key of a model's weights (digest, or canonical name where the digest is unknown)
     /// and its load options in their canonical form (empty when the request gives none).
     pub fn new(weights: &str, load_options: &str) -> Self {
-        Self(format!("{weights}{SEPARATOR}{load_options}").into())
+        Self([weights, SEPARATOR, load_options].concat().into())
     }
 
     /// Takes a key as it was stored.

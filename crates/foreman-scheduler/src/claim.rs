@@ -6,15 +6,15 @@
 
 use std::sync::Arc;
 
-use foreman_job::{Job, RunnerKey};
-use foreman_ollama::{InventorySnapshot, RequestHead};
-use foreman_store::{ClaimRequest, Claimed, Foreseen, StoreError, StoreHealth, StoredRequest};
+use foreman_job::RunnerKey;
+use foreman_ollama::InventorySnapshot;
+use foreman_store::{ClaimRequest, Claimed, Foreseen, StoreError};
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tracing::warn;
 
-use crate::attempt::{head_of, target_request};
 use crate::claiming::{Claiming, is_not_now, is_slot_taken};
-use crate::early::{Early, Guess};
+use crate::early::{Early, Guess, Offer};
 use crate::live::LiveJob;
 use crate::order::Situation;
 use crate::worker::{POLL, Worker};
@@ -128,14 +128,16 @@ impl Worker {
         let wish = self.wish(resident.to_vec(), &self.inventory.snapshot());
         let shared = Arc::clone(&self.shared);
         let mut polls = self.inventory.subscribe();
-        let mut guess = shared.guesses.wait();
+        let mut guess = shared.guesses.wait(self.offer());
         let mut claiming = Claiming::begin_to_wait(&shared, wish, until).await;
         let woken = loop {
             tokio::select! {
                 biased;
-                () = claiming.answered() => return self.arrival(claiming, Arrival::Unwaited).await,
-                Ok(Guess { job, dropped }) = &mut guess, if !guess.is_terminated() => {
-                    if let Some((early, live)) = self.early_guess(&job) {
+                () = claiming.answered() => {
+                    return self.arrival(claiming, guess, Arrival::Unwaited).await;
+                }
+                Ok(Guess { job, early, dropped }) = &mut guess, if !guess.is_terminated() => {
+                    if let Some(live) = shared.live.for_early_run(job.job.id) {
                         claiming.expect(dropped);
                         return Ok(Arrival::Claimed(Box::new(Next {
                             claimed: job,
@@ -161,48 +163,47 @@ impl Worker {
         };
         // What is claimed at this moment must not be lost.
         claiming.enough();
-        let arrival = self.arrival(claiming, Arrival::Woken).await;
+        let arrival = self.arrival(claiming, guess, Arrival::Woken).await;
         woken?;
         arrival
     }
 
-    async fn arrival(&self, claiming: Claiming, none: Arrival) -> Result<Arrival, StoreError> {
-        Ok(match claiming.answer().await {
-            Ok(Some(claimed)) => Arrival::Claimed(Box::new(self.next(claimed, None))),
+    /// Goes on with what the claim has found, and what was begun with it meanwhile.
+    async fn arrival(
+        &self,
+        claiming: Claiming,
+        mut guess: oneshot::Receiver<Guess>,
+        none: Arrival,
+    ) -> Result<Arrival, StoreError> {
+        let answer = claiming.answer().await;
+        // Nothing more is begun from here on.
+        guess.close();
+        let early = guess.try_recv().ok().map(|guess| guess.early);
+        Ok(match answer {
+            Ok(Some(claimed)) => Arrival::Claimed(Box::new(self.next(claimed, early))),
             Ok(None) => none,
             Err(error) => Arrival::NotClaimed(error),
         })
-    }
-
-    fn early_guess(&self, claimed: &Claimed) -> Option<(Box<Early>, Arc<LiveJob>)> {
-        let early = self.early(claimed)?;
-        Some((early, self.shared.live.for_early_run(claimed.job.id)?))
     }
 
     /// Begins with a job that is about to be claimed, where its model is the one in use and new jobs
     /// are taken.
     fn early(&self, claimed: &Claimed) -> Option<Box<Early>> {
         let Claimed { job, request, .. } = claimed;
-        let (runner, request) = (&job.runner, request.as_ref()?);
-        let is_in_use = self.residency.current() == Some(runner)
-            && self.residency.has(runner)
-            && !self.residency.is_disturbed()
-            && !self.shared.pauses.covers(runner);
-        let is_taken = *self.shared.store.health().borrow() == StoreHealth::Ok;
-        if !is_in_use || !is_taken {
-            return None;
-        }
-        let head = self.head_of(job, request);
-        let pin = (head.as_ref(), self.keep_alive_of(runner));
-        let request = target_request(job.endpoint, request, pin, self.deadlines());
-        let client = Arc::clone(&self.client);
-        Some(Box::new(Early::begin(job.id, client, (head, request))))
+        let named = (job.id, job.endpoint, &job.runner);
+        self.offer()?.begin(&self.shared, named, request.as_ref()?)
     }
 
-    /// Returns what scheduling needs of a request; none when it cannot be read any more.
-    pub(crate) fn head_of(&self, job: &Job, request: &StoredRequest) -> Option<RequestHead> {
-        let known = self.shared.heads.take(job.id);
-        known.or_else(|| head_of(job.endpoint, request))
+    /// Says what is begun at once: jobs of the runner in use, if it is loaded.
+    fn offer(&self) -> Option<Offer> {
+        let runner = self.residency.current()?;
+        self.residency.has(runner).then(|| Offer {
+            runner: runner.clone(),
+            disturbed: self.residency.disturbed(),
+            client: Arc::clone(&self.client),
+            keep_alive: *self.keep_alive_of(runner),
+            deadlines: self.deadlines(),
+        })
     }
 
     /// Does what is left to do when the queue is empty, and waits for a job.

@@ -2,35 +2,56 @@
 //!
 //! When the worker waits and a request comes, that is the next job, as far as anybody can tell; and
 //! when jobs wait, the store can foresee which one it will claim. So the job is sent to the target
-//! at once, and the store does its work beside the target's in place of before it.
+//! at once, and the store does its work beside the target's in place of before it. Whoever brings a
+//! request to a worker that waits sends it by itself, and hands the exchange to the worker then.
 //! Nothing else happens early: nobody is shown anything of the answer before the acceptance is
 //! durable and the job is claimed. If it is not accepted, or another job is claimed, the exchange
 //! is dropped, which stops the target's work.
 
 use std::any::Any;
 use std::fmt;
+use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 
-use foreman_job::{JobId, PickReason};
-use foreman_ollama::{OllamaClient, RequestHead, TargetError, TargetRequest, TargetResponse};
-use foreman_store::{Claimed, NewJob};
+use foreman_job::{Endpoint, JobId, PickReason, RunnerKey};
+use foreman_ollama::{
+    Deadlines, KeepAlive, OllamaClient, RequestHead, TargetError, TargetRequest, TargetResponse,
+};
+use foreman_store::{Claimed, NewJob, StoreHealth, StoredRequest};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, MaybeDone, maybe_done};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use crate::attempt::target_request;
+use crate::handle::Shared;
+use crate::residency::Disturbed;
+
 /// What the client says, or how it panicked.
 type Begun = Result<Result<TargetResponse, TargetError>, Box<dyn Any + Send>>;
+
+/// What a worker that waits leaves for who brings the next job: that can be sent at once, where it
+/// needs the runner in use.
+pub(crate) struct Offer {
+    pub(crate) runner: RunnerKey,
+    pub(crate) disturbed: Disturbed,
+    pub(crate) client: Arc<dyn OllamaClient>,
+    pub(crate) keep_alive: KeepAlive,
+    pub(crate) deadlines: Deadlines,
+}
 
 /// A job that is about to be accepted, and is then claimed if nothing else comes.
 #[derive(Debug)]
 pub(crate) struct Guess {
     /// What its claim will say; its place is not known yet.
     pub(crate) job: Claimed,
+    /// Its exchange, which has begun.
+    pub(crate) early: Box<Early>,
     /// Set when it is not accepted.
     pub(crate) dropped: CancellationToken,
 }
@@ -38,7 +59,7 @@ pub(crate) struct Guess {
 /// Where the worker is told what will probably come next.
 #[derive(Debug, Default)]
 pub(crate) struct Guesses {
-    wanted: Mutex<Option<oneshot::Sender<Guess>>>,
+    wanted: Mutex<Option<(Offer, oneshot::Sender<Guess>)>>,
     /// Requests that are being accepted.
     entering: AtomicU32,
 }
@@ -59,49 +80,85 @@ pub(crate) struct Early {
     exchange: MaybeDone<BoxFuture<'static, Begun>>,
 }
 
+impl Offer {
+    /// Begins with a job, where it needs the model in use and new jobs are taken.
+    pub(crate) fn begin(
+        self,
+        shared: &Shared,
+        (id, endpoint, runner): (JobId, Endpoint, &RunnerKey),
+        request: &StoredRequest,
+    ) -> Option<Box<Early>> {
+        let is_in_use =
+            self.runner == *runner && !self.disturbed.is_now() && !shared.pauses.covers(runner);
+        let is_taken = *shared.store.health().borrow() == StoreHealth::Ok;
+        if !is_in_use || !is_taken {
+            return None;
+        }
+        let head = shared.head_of(id, endpoint, request);
+        let pin = (head.as_ref(), &self.keep_alive);
+        let request = target_request(endpoint, request, pin, self.deadlines);
+        Some(Box::new(Early::begin(id, self.client, (head, request))))
+    }
+}
+
 impl Guesses {
-    /// Asks for the next guess; one that was asked for before does not come any more.
-    pub(crate) fn wait(&self) -> oneshot::Receiver<Guess> {
+    /// Asks for the next guess; one that was asked for before does not come any more. Without an
+    /// offer none comes.
+    pub(crate) fn wait(&self, offer: Option<Offer>) -> oneshot::Receiver<Guess> {
         let (sender, receiver) = oneshot::channel();
-        *self.wanted() = Some(sender);
+        *self.wanted() = offer.map(|offer| (offer, sender));
         receiver
     }
 
-    /// Notes that a job is being accepted, and names it to the worker where that waits for one and
-    /// no other job comes before.
-    pub(crate) fn enter(&self, job: &NewJob) -> Entering<'_> {
+    /// Notes that a job is being accepted. Where the worker waits for one and no other comes before,
+    /// the job is sent to the target, and then named to the worker.
+    pub(crate) async fn enter(&self, shared: &Shared, job: &NewJob) -> Entering<'_> {
         let is_alone = self.entering.fetch_add(1, Ordering::AcqRel) == 0;
-        // A key may name a job that is there already.
-        let is_next = is_alone && job.not_before.is_none() && job.idempotency.is_none();
-        Entering {
+        let mut entering = Entering {
             guesses: self,
-            guess: if is_next { self.name(job) } else { None },
-        }
-    }
-
-    fn name(&self, job: &NewJob) -> Option<DropGuard> {
-        let worker = self.wanted().take()?;
-        let dropped = CancellationToken::new();
-        let (reason, now) = (PickReason::Oldest, job.created_at);
-        let guess = Guess {
-            job: Claimed::first(&job.to_job(0), job.request.clone(), reason, now)?,
-            dropped: dropped.clone(),
+            guess: None,
         };
-        worker.send(guess).ok()?;
-        Some(dropped.drop_guard())
+        if let Some((offer, worker)) = self.take(job, is_alone)
+            && let Some(mut early) =
+                offer.begin(shared, (job.id, job.endpoint, &job.runner), &job.request)
+        {
+            early.send().await;
+            entering.guess = name(worker, job, early);
+        }
+        entering
     }
 
-    fn wanted(&self) -> MutexGuard<'_, Option<oneshot::Sender<Guess>>> {
+    /// Takes the offer for a job; if it is none for this one, it is for no later one either, since
+    /// this one is claimed first.
+    fn take(&self, job: &NewJob, is_alone: bool) -> Option<(Offer, oneshot::Sender<Guess>)> {
+        // One that rests is not claimed yet.
+        if job.not_before.is_some() {
+            return None;
+        }
+        let offer = self.wanted().take();
+        // A key may name a job that is there already.
+        offer.filter(|(_, worker)| is_alone && job.idempotency.is_none() && !worker.is_closed())
+    }
+
+    fn wanted(&self) -> MutexGuard<'_, Option<(Offer, oneshot::Sender<Guess>)>> {
         self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Entering<'_> {
-    /// Tells whether the worker was told of it.
-    pub(crate) const fn is_named(&self) -> bool {
-        self.guess.is_some()
-    }
+/// Names a job that was sent to the worker.
+fn name(worker: oneshot::Sender<Guess>, job: &NewJob, early: Box<Early>) -> Option<DropGuard> {
+    let dropped = CancellationToken::new();
+    let (reason, now) = (PickReason::Oldest, job.created_at);
+    let guess = Guess {
+        job: Claimed::first(&job.to_job(0), job.request.clone(), reason, now)?,
+        early,
+        dropped: dropped.clone(),
+    };
+    worker.send(guess).ok()?;
+    Some(dropped.drop_guard())
+}
 
+impl Entering<'_> {
     /// Notes that the job is accepted.
     pub(crate) fn accepted(mut self) {
         if let Some(guess) = self.guess.take() {
@@ -136,6 +193,15 @@ impl Early {
             head,
             exchange: maybe_done(exchange),
         }
+    }
+
+    /// Writes the request to a connection that waits for one, or begins to make one.
+    pub(crate) async fn send(&mut self) {
+        poll_fn(|context| {
+            let _is_answered = Pin::new(&mut self.exchange).poll(context);
+            Poll::Ready(())
+        })
+        .await;
     }
 
     /// Works on the exchange until the head of the answer is there.
@@ -175,6 +241,14 @@ impl Early {
             Ok(response) => Some(response),
             Err(panic) => resume_unwind(panic),
         }
+    }
+}
+
+impl fmt::Debug for Offer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Offer")
+            .field("runner", &self.runner)
+            .finish_non_exhaustive()
     }
 }
 

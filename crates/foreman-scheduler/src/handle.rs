@@ -7,12 +7,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use foreman_job::{Clock, Endpoint, Job, JobId, Priority, Random, RunnerKey, Timestamp};
 use foreman_ollama::RequestHead;
-use foreman_store::{Deletion, Headers, IdempotencyKey, QueueStore, StoreError, Withdrawal};
+use foreman_store::{
+    Deletion, Headers, IdempotencyKey, QueueStore, StoreError, StoredRequest, Withdrawal,
+};
 use tokio::sync::{Notify, broadcast, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
+use crate::attempt::head_of;
 use crate::early::Guesses;
 use crate::heads::Heads;
 use crate::keep_alive::Unloading;
@@ -202,6 +205,17 @@ impl Shared {
             () = self.draining.cancelled() => true,
             () = tokio::time::sleep_until(latest) => false,
         }
+    }
+
+    /// Returns what scheduling needs of a request; none when it cannot be read any more.
+    pub(crate) fn head_of(
+        &self,
+        id: JobId,
+        endpoint: Endpoint,
+        request: &StoredRequest,
+    ) -> Option<RequestHead> {
+        let known = self.heads.take(id);
+        known.or_else(|| head_of(endpoint, request))
     }
 
     /// Returns the running job.

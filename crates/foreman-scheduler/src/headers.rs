@@ -7,6 +7,9 @@ use bytes::Bytes;
 use foreman_store::Headers;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+/// Room for headers that are added on the way, so that the map need not grow then.
+const MORE: usize = 4;
+
 /// Takes headers out of a message: all of a map, or some.
 pub fn to_stored<'h>(
     headers: impl IntoIterator<Item = (&'h HeaderName, &'h HeaderValue)>,
@@ -22,7 +25,7 @@ pub fn to_stored<'h>(
 
 /// Puts stored headers into a message; one that is no header any more is left out.
 pub fn from_stored(headers: &Headers) -> HeaderMap {
-    let mut map = HeaderMap::with_capacity(headers.len());
+    let mut map = HeaderMap::with_capacity(headers.len() + MORE);
     for (name, text) in headers.iter() {
         if let (Ok(name), Some(value)) = (HeaderName::from_bytes(name.as_bytes()), value(text)) {
             map.append(name, value);

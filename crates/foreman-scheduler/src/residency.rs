@@ -49,6 +49,20 @@ impl Disturbance {
     }
 }
 
+/// Whether what was seen at some time may be no more, because of something that foreman has sent.
+#[derive(Debug)]
+pub(crate) struct Disturbed {
+    seen_at: Option<Instant>,
+    disturbance: Disturbance,
+}
+
+impl Disturbed {
+    pub(crate) fn is_now(&self) -> bool {
+        let is_fresh = self.seen_at.is_some_and(|at| at.elapsed() < FRESH);
+        !is_fresh && self.disturbance.is_noted()
+    }
+}
+
 /// The runners that are loaded, as far as is known.
 #[derive(Debug)]
 pub(crate) struct Residency {
@@ -116,8 +130,15 @@ impl Residency {
 
     /// Tells whether what was seen may be no more, because of something that foreman has sent.
     pub(crate) fn is_disturbed(&self) -> bool {
-        let is_fresh = self.seen_at.is_some_and(|at| at.elapsed() < FRESH);
-        !is_fresh && self.disturbance.is_noted()
+        self.disturbed().is_now()
+    }
+
+    /// Returns what tells that later, as long as nothing else is seen.
+    pub(crate) fn disturbed(&self) -> Disturbed {
+        Disturbed {
+            seen_at: self.seen_at,
+            disturbance: self.disturbance.clone(),
+        }
     }
 
     /// Takes over what the poller has read a moment ago, where it could; tells whether.

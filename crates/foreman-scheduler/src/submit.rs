@@ -83,12 +83,9 @@ impl SchedulerHandle {
 
     pub(crate) async fn accept(&self, request: Box<NewRequest>) -> Result<Entered, SubmitError> {
         let (attachment, new) = self.enter(*request)?;
+        // The target goes first: what it does takes longer.
+        let entering = self.shared.guesses.enter(&self.shared, &new).await;
         let job = Box::new(new.to_job(0));
-        let entering = self.shared.guesses.enter(&new);
-        if entering.is_named() {
-            // The worker goes first: what the target does takes longer.
-            tokio::task::yield_now().await;
-        }
         let accepted = self.shared.store.accept(new).await;
         if let Ok(Accepted::New { .. }) = accepted {
             entering.accepted();

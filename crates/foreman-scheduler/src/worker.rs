@@ -120,7 +120,7 @@ impl Worker {
             None => claimed
                 .request
                 .as_ref()
-                .and_then(|request| self.head_of(job, request)),
+                .and_then(|request| self.shared.head_of(job.id, job.endpoint, request)),
         };
         let swap = if self.residency.has(&job.runner) {
             Swap::None

@@ -1,17 +1,20 @@
 //! Jobs that are sent to the target while they are still being accepted.
 
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
-use foreman_job::{Endpoint, JobId, Priority, RunnerKey, Timestamp};
-use foreman_ollama::{FakeReply, RecordedRequest};
-use foreman_scheduler::{NewRequest, SeededRandom, SubmitError, Ticket};
-use foreman_store::{NewJob, QueueStore, StoredRequest};
+use foreman_job::{Clock, Endpoint, JobId, Priority, RunnerKey, Timestamp};
+use foreman_ollama::{FakeReply, ModelName, RecordedRequest};
+use foreman_scheduler::{NewRequest, Scope, SeededRandom, SubmitError, Ticket};
+use foreman_store::{IdempotencyKey, NewJob, QueueStore, StoreHealth, StoredRequest};
 use serde_json::json;
 use tokio::sync::{Notify, Semaphore};
 
+use crate::residency::list;
 use crate::rig::*;
 
 /// A scheduler that waits for a job, after one of model `a`.
@@ -98,6 +101,125 @@ async fn a_lone_job_is_at_the_target_before_it_is_accepted_and_is_sent_once() {
         assert_eq!(rig.prompts(), ["first", "second"]);
         assert_eq!(rig.store.counts().done, 2);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lone_job_is_sent_by_who_brings_it_before_anybody_else_does_anything() {
+    let rig = waiting().await;
+    rig.store.entries.forget_permits(usize::MAX);
+    let mut answer = Box::pin(async { text(rig.submit(chat("a", "second")).await).await });
+
+    let is_answered = poll_fn(|cx| Poll::Ready(answer.as_mut().poll(cx).is_ready()));
+    assert!(!is_answered.await);
+
+    assert_eq!(rig.prompts(), ["first", "second"]);
+    rig.store.entries.add_permits(1);
+    assert!(answer.await.contains("second"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_is_claimed_before_the_worker_looks_is_sent_once() {
+    let rig = waiting().await;
+
+    // Accepted and claimed in the same step: the worker runs after both.
+    assert!(
+        text(rig.submit(chat("a", "second")).await)
+            .await
+            .contains("second")
+    );
+
+    assert_eq!(rig.prompts(), ["first", "second"]);
+    assert_eq!(rig.fake.dropped(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_with_a_key_is_not_sent_before_its_claim_since_it_may_be_there_already() {
+    let rig = waiting().await;
+    rig.store.entries.forget_permits(usize::MAX);
+    let keyed = NewRequest {
+        idempotency: Some(IdempotencyKey {
+            scope: "/api/chat".to_owned(),
+            key: "k".to_owned(),
+            request_hash: [7; 32],
+        }),
+        ..chat("a", "keyed")
+    };
+    let mut answer = Box::pin(async { text(rig.submit(keyed).await).await });
+    meanwhile(&mut answer, settle_down()).await;
+    assert_eq!(rig.prompts(), ["first"]);
+
+    rig.store.entries.add_permits(1);
+    assert!(answer.await.contains("keyed"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_rests_first_takes_nothing_from_the_next_one() {
+    let rig = waiting().await;
+    let later = NewRequest {
+        not_before: Some(rig.clock.now().saturating_add(Duration::from_hours(1))),
+        ..chat("a", "later")
+    };
+    let _later = rig.submit(later).await;
+    rig.store.entries.forget_permits(usize::MAX);
+    let mut answer = Box::pin(async { text(rig.submit(chat("a", "second")).await).await });
+
+    meanwhile(&mut answer, until_sent(&rig, 2)).await;
+
+    assert_eq!(rig.prompts(), ["first", "second"]);
+    rig.store.entries.add_permits(1);
+    assert!(answer.await.contains("second"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_comes_while_another_is_accepted_is_not_sent_before_its_claim() {
+    let rig = waiting().await;
+    rig.store.entries.forget_permits(usize::MAX);
+    let mut other = Box::pin(async { text(rig.submit(chat("b", "other")).await).await });
+    meanwhile(&mut other, settle_down()).await;
+    // What the worker waits with is made anew when the poller has read a list.
+    meanwhile(&mut other, tokio::time::sleep(Duration::from_secs(5))).await;
+    list(&rig, Some("a:latest"));
+    rig.inventory.refresh().await.unwrap();
+    meanwhile(&mut other, settle_down()).await;
+    let mut answer = Box::pin(async { text(rig.submit(chat("a", "second")).await).await });
+
+    meanwhile(&mut answer, settle_down()).await;
+
+    assert_eq!(rig.prompts(), ["first"]);
+    rig.store.entries.add_permits(2);
+    let (other, answer) = tokio::join!(other, answer);
+    assert!(other.contains("other") && answer.contains("second"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_job_is_sent_before_its_claim_while_the_store_takes_none() {
+    let rig = waiting().await;
+    let reason = "no room".to_owned();
+    let health = &rig.store.health;
+    health.send_replace(StoreHealth::IntakeClosed { reason });
+    rig.store.entries.forget_permits(usize::MAX);
+    let mut answer = Box::pin(async { text(rig.submit(chat("a", "second")).await).await });
+
+    meanwhile(&mut answer, settle_down()).await;
+
+    assert_eq!(rig.prompts(), ["first"]);
+    rig.store.entries.add_permits(1);
+    assert!(answer.await.contains("second"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_of_a_paused_model_is_not_sent() {
+    let rig = waiting().await;
+    let model = ModelName::parse("a").unwrap();
+    let snapshot = rig.inventory.snapshot();
+    let paused = rig.handle.pause(Scope::Model(&model), &snapshot);
+    paused.await.unwrap();
+    let mut answer = Box::pin(async { text(rig.submit(chat("a", "second")).await).await });
+    meanwhile(&mut answer, settle_down()).await;
+    assert_eq!(rig.prompts(), ["first"]);
+
+    rig.handle.resume(Scope::Model(&model)).await.unwrap();
+    assert!(answer.await.contains("second"));
 }
 
 #[tokio::test(start_paused = true)]

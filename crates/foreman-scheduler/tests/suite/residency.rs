@@ -14,7 +14,7 @@ use crate::rig::*;
 const REST: Duration = Duration::from_secs(20);
 
 /// Lets the target list one model as loaded, or none.
-fn list(rig: &Rig, model: Option<&str>) {
+pub(crate) fn list(rig: &Rig, model: Option<&str>) {
     let models: Vec<Value> = model
         .map(|name| json!({"name": name, "model": name, "digest": "", "size": 1}))
         .into_iter()

@@ -69,6 +69,8 @@ pub(crate) struct GatedStore {
     pub(crate) full: AtomicBool,
     /// Whether no new jobs are taken.
     pub(crate) closed: AtomicBool,
+    /// What it says of itself.
+    pub(crate) health: watch::Sender<StoreHealth>,
     /// Taken by each job before it is accepted.
     pub(crate) entries: Semaphore,
     /// Taken by each claim; what is begun later takes effect later.
@@ -114,6 +116,7 @@ impl Rig {
             disk: Semaphore::new(Semaphore::MAX_PERMITS),
             full: AtomicBool::new(false),
             closed: AtomicBool::new(false),
+            health: watch::Sender::new(StoreHealth::Ok),
             entries: Semaphore::new(Semaphore::MAX_PERMITS),
             claims: Semaphore::new(Semaphore::MAX_PERMITS),
             begun: Mutex::default(),
@@ -465,7 +468,7 @@ impl QueueStore for GatedStore {
     }
 
     fn health(&self) -> watch::Receiver<StoreHealth> {
-        self.inner.health()
+        self.health.subscribe()
     }
 
     async fn close(&self) -> Result<(), StoreError> {
