@@ -10,6 +10,7 @@
     reason = "a benchmark that cannot be set up, or gets a wrong answer, has failed"
 )]
 
+mod bare;
 mod http;
 mod load;
 mod probe;
@@ -46,6 +47,12 @@ fn main() {
         .expect("a runtime");
     if args.first().is_some_and(|first| first == programs::AS_STUB) {
         return runtime.block_on(programs::be_stub());
+    }
+    if let [first, target] = args.as_slice()
+        && first == programs::AS_BARE_PROXY
+    {
+        let target = target.parse().expect("an address");
+        return runtime.block_on(bare::serve(target));
     }
     let wanted = Wanted::read(args);
     runtime.block_on(measure(&wanted));

@@ -18,6 +18,9 @@ use crate::probe;
 /// The first argument that makes this program the stub.
 pub(crate) const AS_STUB: &str = "--be-the-stub";
 
+/// The first argument that makes this program a bare proxy; the second is its target.
+pub(crate) const AS_BARE_PROXY: &str = "--be-a-bare-proxy";
+
 /// The model of the chats; the others have a number after it.
 pub(crate) const CHAT: &str = "chat:1b";
 
@@ -88,6 +91,14 @@ impl Program {
             .env("FOREMAN_OLLAMA_URL", format!("http://{target}"))
             .envs(settings.iter().copied())
             .stderr(Stdio::from(log));
+        Self::announced(command).await
+    }
+
+    /// Starts a proxy that does nothing but pass on.
+    pub(crate) async fn bare_proxy(target: SocketAddr) -> Self {
+        let this = std::env::current_exe().expect("this program");
+        let mut command = Command::new(this);
+        command.arg(AS_BARE_PROXY).arg(target.to_string());
         Self::announced(command).await
     }
 

@@ -45,6 +45,7 @@ struct Seen {
 /// Eight tokens that take 5 ms each, and eight of which the first one comes at once.
 pub(super) async fn paced(plan: Plan) -> Vec<Figure> {
     let stand = Stand::start(&[]).await;
+    let bare = Program::bare_proxy(stand.stub.address).await;
     let nginx = Program::nginx(stand.stub.address, stand.directory()).await;
     let sync = stand.fdatasync();
     let direct = Seen::of(stand.stub.address, plan, EACH_TAKES_5_MS).await;
@@ -57,16 +58,13 @@ pub(super) async fn paced(plan: Plan) -> Vec<Figure> {
         through.adds("a chunk's way, p99", &direct, 0.99, |seen| &seen.held),
         through.adds("the last chunk's way, p50", &direct, 0.5, |seen| &seen.last),
     ];
-    if let Some(nginx) = nginx {
-        let beside = Seen::of(nginx.address, plan, EACH_TAKES_5_MS).await;
-        figures.extend([
-            beside.adds("the first byte by nginx, p50", &direct, 0.5, |seen| {
-                &seen.first
-            }),
-            beside.adds("the first byte by nginx, p99", &direct, 0.99, |seen| {
-                &seen.first
-            }),
-        ]);
+    for (name, other) in [("a bare hyper proxy", Some(bare)), ("nginx", nginx)] {
+        let Some(other) = other else { continue };
+        let beside = Seen::of(other.address, plan, EACH_TAKES_5_MS).await;
+        for (percentile, share) in [("p50", 0.5), ("p99", 0.99)] {
+            let what = format!("the first byte by {name}, {percentile}");
+            figures.push(beside.adds(&what, &direct, share, |seen| &seen.first));
+        }
     }
     let direct = Seen::of(stand.stub.address, plan, THE_FIRST_AT_ONCE).await;
     let through = Seen::of(stand.foreman.address, plan, THE_FIRST_AT_ONCE).await;
