@@ -30,12 +30,17 @@ pub(crate) type Sent<T> = Box<MaybeDone<BoxFuture<'static, T>>>;
 /// Sends a call to the store, before everything that is sent later.
 pub(crate) async fn sent<T>(call: BoxFuture<'static, T>) -> Sent<T> {
     let mut sent = Box::new(maybe_done(call));
+    look(&mut sent).await;
+    sent
+}
+
+/// Works on something as far as it goes now: what is sent at the first look is sent then.
+pub(crate) async fn look(work: &mut (impl Future<Output = ()> + Unpin)) {
     poll_fn(|context| {
-        let _is_answered = sent.poll_unpin(context);
+        let _is_done = work.poll_unpin(context);
         Poll::Ready(())
     })
     .await;
-    sent
 }
 
 /// How long a claim waits for a job.

@@ -10,12 +10,10 @@
 
 use std::any::Any;
 use std::fmt;
-use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::Poll;
 
 use foreman_job::{Endpoint, JobId, PickReason, RunnerKey};
 use foreman_ollama::{
@@ -29,6 +27,7 @@ use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::attempt::target_request;
+use crate::claiming::look;
 use crate::handle::Shared;
 use crate::residency::Disturbed;
 
@@ -180,7 +179,7 @@ impl Early {
     }
 
     /// Begins to send a job to the target.
-    pub(crate) fn begin(
+    fn begin(
         id: JobId,
         client: Arc<dyn OllamaClient>,
         (head, request): (Option<RequestHead>, TargetRequest),
@@ -196,12 +195,8 @@ impl Early {
     }
 
     /// Writes the request to a connection that waits for one, or begins to make one.
-    pub(crate) async fn send(&mut self) {
-        poll_fn(|context| {
-            let _is_answered = Pin::new(&mut self.exchange).poll(context);
-            Poll::Ready(())
-        })
-        .await;
+    async fn send(&mut self) {
+        look(&mut self.exchange).await;
     }
 
     /// Works on the exchange until the head of the answer is there.
