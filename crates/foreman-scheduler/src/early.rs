@@ -59,11 +59,11 @@ pub(crate) struct Guess {
 #[derive(Debug, Default)]
 pub(crate) struct Guesses {
     wanted: Mutex<Option<(Offer, oneshot::Sender<Guess>)>>,
-    /// Requests that are being accepted.
+    /// Requests that are being accepted; those that are accepted together are one.
     entering: AtomicU32,
 }
 
-/// A request that is being accepted; dropped before it [is](Self::accepted), it is not.
+/// What is being accepted; dropped before it [is](Self::accepted), it is not.
 #[derive(Debug)]
 pub(crate) struct Entering<'a> {
     guesses: &'a Guesses,
@@ -112,11 +112,7 @@ impl Guesses {
     /// Notes that a job is being accepted. Where the worker waits for one and no other comes before,
     /// the job is sent to the target, and then named to the worker.
     pub(crate) async fn enter(&self, shared: &Shared, job: &NewJob) -> Entering<'_> {
-        let is_alone = self.entering.fetch_add(1, Ordering::AcqRel) == 0;
-        let mut entering = Entering {
-            guesses: self,
-            guess: None,
-        };
+        let (mut entering, is_alone) = self.begin();
         if let Some((offer, worker)) = self.take(job, is_alone)
             && let Some(mut early) =
                 offer.begin(shared, (job.id, job.endpoint, &job.runner), &job.request)
@@ -125,6 +121,26 @@ impl Guesses {
             entering.guess = name(worker, job, early);
         }
         entering
+    }
+
+    /// Notes that jobs are being accepted together: none of them is sent before its claim, nor is one
+    /// that comes meanwhile, since one of these may be claimed first.
+    pub(crate) fn enter_all(&self, jobs: &[NewJob]) -> Entering<'_> {
+        let (entering, _) = self.begin();
+        if jobs.iter().any(|job| job.not_before.is_none()) {
+            *self.wanted() = None;
+        }
+        entering
+    }
+
+    /// Counts an acceptance; tells whether it is the only one.
+    fn begin(&self) -> (Entering<'_>, bool) {
+        let is_alone = self.entering.fetch_add(1, Ordering::AcqRel) == 0;
+        let entering = Entering {
+            guesses: self,
+            guess: None,
+        };
+        (entering, is_alone)
     }
 
     /// Takes the offer for a job; if it is none for this one, it is for no later one either, since

@@ -71,7 +71,9 @@ impl SchedulerHandle {
                 (attachment, job)
             }));
         }
+        let together = self.shared.guesses.enter_all(&jobs);
         let mut accepted = self.shared.store.accept_all(jobs).await.into_iter();
+        drop(together);
         let each = entering.into_iter().map(|entering| {
             let (attachment, job) = entering?;
             let accepted = accepted.next().unwrap_or(Err(StoreError::NotFound));

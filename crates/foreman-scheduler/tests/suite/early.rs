@@ -176,11 +176,7 @@ async fn a_job_that_comes_while_another_is_accepted_is_not_sent_before_its_claim
     rig.store.entries.forget_permits(usize::MAX);
     let mut other = Box::pin(async { text(rig.submit(chat("b", "other")).await).await });
     meanwhile(&mut other, settle_down()).await;
-    // What the worker waits with is made anew when the poller has read a list.
-    meanwhile(&mut other, tokio::time::sleep(Duration::from_secs(5))).await;
-    list(&rig, Some("a:latest"));
-    rig.inventory.refresh().await.unwrap();
-    meanwhile(&mut other, settle_down()).await;
+    meanwhile(&mut other, until_offered_anew(&rig)).await;
     let mut answer = Box::pin(async { text(rig.submit(chat("a", "second")).await).await });
 
     meanwhile(&mut answer, settle_down()).await;
@@ -189,6 +185,67 @@ async fn a_job_that_comes_while_another_is_accepted_is_not_sent_before_its_claim
     rig.store.entries.add_permits(2);
     let (other, answer) = tokio::join!(other, answer);
     assert!(other.contains("other") && answer.contains("second"));
+}
+
+/// Waits until the worker waits with an offer once more: what it waits with is made anew when the
+/// poller has read a list.
+async fn until_offered_anew(rig: &Rig) {
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    list(rig, Some("a:latest"));
+    rig.inventory.refresh().await.unwrap();
+    settle_down().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_comes_while_many_are_accepted_is_not_sent_before_its_claim() {
+    let rig = waiting().await;
+    rig.store.entries.forget_permits(usize::MAX);
+    let many = vec![chat("b", "one of many"), chat("b", "another")];
+    let mut made = Box::pin(rig.handle.submit_all_detached(many));
+    meanwhile(&mut made, settle_down()).await;
+    meanwhile(&mut made, until_offered_anew(&rig)).await;
+    let mut answer = Box::pin(async { text(rig.submit(chat("a", "second")).await).await });
+
+    meanwhile(&mut answer, settle_down()).await;
+
+    assert_eq!(rig.prompts(), ["first"]);
+    rig.store.entries.add_permits(3);
+    let (made, answer) = tokio::join!(made, answer);
+    assert!(made.iter().all(Result::is_ok) && answer.contains("second"));
+    until_sent(&rig, 4).await;
+    assert_eq!(rig.fake.dropped(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_comes_right_after_many_is_not_sent_before_one_of_them() {
+    let rig = waiting().await;
+    let many = vec![chat("b", "one of many")];
+    let (made, answer) = tokio::join!(rig.handle.submit_all_detached(many), async {
+        text(rig.submit(chat("a", "second")).await).await
+    });
+
+    assert!(made.iter().all(Result::is_ok) && answer.contains("second"));
+    assert_eq!(rig.prompts(), ["first", "one of many", "second"]);
+    assert_eq!(rig.fake.dropped(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_that_rest_first_take_nothing_from_the_next_one() {
+    let rig = waiting().await;
+    let later = NewRequest {
+        not_before: Some(rig.clock.now().saturating_add(Duration::from_hours(1))),
+        ..chat("a", "later")
+    };
+    let made = rig.handle.submit_all_detached(vec![later]).await;
+    assert!(made.iter().all(Result::is_ok));
+    rig.store.entries.forget_permits(usize::MAX);
+    let mut answer = Box::pin(async { text(rig.submit(chat("a", "second")).await).await });
+
+    meanwhile(&mut answer, settle_down()).await;
+
+    assert_eq!(rig.prompts(), ["first", "second"]);
+    rig.store.entries.add_permits(1);
+    assert!(answer.await.contains("second"));
 }
 
 #[tokio::test(start_paused = true)]
