@@ -332,6 +332,11 @@ fn encode(path: &str) -> String {
 
 /// Takes doubled slashes and dot segments out of a path, as Go's multiplexer does.
 fn clean(path: &str) -> Cow<'_, str> {
+    // Nearly every path: then nothing is searched for.
+    let may_be_unclean = |pair: &[u8]| matches!(pair, [b'/', b'/' | b'.']);
+    if path.starts_with('/') && !path.as_bytes().windows(2).any(may_be_unclean) {
+        return Cow::Borrowed(path);
+    }
     let is_clean = path.starts_with('/')
         && !path.contains("//")
         && !path.split('/').any(|part| part == "." || part == "..");

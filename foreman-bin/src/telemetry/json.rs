@@ -184,8 +184,9 @@ impl Visit for Fields<'_> {
 
 impl Write for Escaped<'_> {
     fn write_str(&mut self, s: &str) -> fmt::Result {
-        let is_plain = |byte: u8| byte >= b' ' && byte != b'"' && byte != b'\\';
-        if s.bytes().all(is_plain) {
+        let is_plain = |byte: u8| matches!(byte, b' ' | b'!' | b'#'..=b'[' | b']'..);
+        // Without a way out in between, many bytes are looked at in one step.
+        if s.bytes().fold(true, |plain, byte| plain & is_plain(byte)) {
             self.0.push_str(s);
             return Ok(());
         }
