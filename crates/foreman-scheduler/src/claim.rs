@@ -127,7 +127,7 @@ impl Worker {
         };
         let wish = self.wish(resident.to_vec(), &self.inventory.snapshot());
         let shared = Arc::clone(&self.shared);
-        let mut polls = self.inventory.subscribe();
+        let mut polls = self.polls.clone();
         let mut guess = shared.guesses.wait(self.offer());
         let mut claiming = Claiming::begin_to_wait(&shared, wish, until).await;
         let woken = loop {
@@ -151,7 +151,7 @@ impl Worker {
                 ended = self.one_ended(), if !self.ending.is_empty() => if ended.is_err() {
                     break ended;
                 },
-                Ok(()) = polls.changed() => if self.residency.hear(&polls.borrow()) {
+                Ok(()) = polls.changed() => if self.residency.hear(&polls.borrow_and_update()) {
                     break Ok(());
                 },
                 woken = shared.woken(until.min(Instant::now() + POLL)) => {
@@ -161,6 +161,7 @@ impl Worker {
                 }
             }
         };
+        self.polls = polls;
         // What is claimed at this moment must not be lost.
         claiming.enough();
         let arrival = self.arrival(claiming, guess, Arrival::Woken).await;
@@ -184,6 +185,18 @@ impl Worker {
             Ok(None) => none,
             Err(error) => Arrival::NotClaimed(error),
         })
+    }
+
+    /// Waits while nothing is known of what is loaded, or nothing may be run.
+    async fn without_wish(&mut self) -> Result<(), StoreError> {
+        let mut polls = self.polls.clone();
+        tokio::select! {
+            paused = self.pause(POLL) => return paused,
+            Ok(()) = polls.changed() => {}
+        }
+        self.residency.hear(&polls.borrow_and_update());
+        self.polls = polls;
+        Ok(())
     }
 
     /// Begins with a job that is about to be claimed, where its model is the one in use and new jobs
@@ -219,7 +232,7 @@ impl Worker {
                 }
                 self.turn(*next).await
             }
-            Arrival::Unwaited => self.pause(POLL).await,
+            Arrival::Unwaited => self.without_wish().await,
             Arrival::Woken => Ok(()),
             Arrival::NotClaimed(error) => self.not_claimed(Some(error)).await,
         }

@@ -73,6 +73,8 @@ pub(crate) struct Residency {
     read_at: Option<Instant>,
     /// When the target has answered the last job, or its list was read.
     seen_at: Option<Instant>,
+    /// When something came in between that tells nothing of what is loaded.
+    forgot_at: Option<Instant>,
     /// How long what was seen stands while no job waits.
     stands: Duration,
     disturbance: Disturbance,
@@ -90,6 +92,7 @@ impl Residency {
             current: None,
             read_at: None,
             seen_at: None,
+            forgot_at: None,
             stands,
             disturbance,
         }
@@ -143,9 +146,11 @@ impl Residency {
 
     /// Takes over what the poller has read a moment ago, where it could; tells whether.
     ///
-    /// What was seen here since the target may have made that list counts for more.
+    /// What was seen here since the target may have made that list counts for more, and what
+    /// happened since then may have changed it.
     pub(crate) fn hear(&mut self, polled: &InventorySnapshot) -> bool {
-        let is_older = self.seen_at.is_some_and(|at| at.elapsed() < PATIENCE);
+        let last = self.seen_at.max(self.forgot_at);
+        let is_older = last.is_some_and(|at| at.elapsed() < PATIENCE);
         if polled.degraded || is_older {
             return false;
         }
@@ -183,9 +188,10 @@ impl Residency {
     }
 
     /// Notes that the list may have changed in ways that jobs do not show.
-    pub(crate) const fn forget_reading(&mut self) {
+    pub(crate) fn forget_reading(&mut self) {
         self.read_at = None;
         self.seen_at = None;
+        self.forgot_at = Some(Instant::now());
     }
 
     fn take(&mut self, loaded: &[ResidentModel], inventory: &InventorySnapshot) {

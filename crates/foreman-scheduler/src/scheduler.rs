@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use foreman_job::{Clock, JobId, JobState, Random};
-use foreman_ollama::{Inventory, OllamaClient};
+use foreman_ollama::{Inventory, InventorySnapshot, OllamaClient};
 use foreman_store::{QueueStore, Recovery, StoreError};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -71,6 +71,8 @@ pub struct Scheduler {
     shared: Arc<Shared>,
     left: mpsc::UnboundedReceiver<JobId>,
     parts: Parts,
+    /// What the poller reads from now on: before, it may be what a former life has kept.
+    polls: watch::Receiver<Arc<InventorySnapshot>>,
     config: SchedulerConfig,
     shutdown: Shutdown,
 }
@@ -83,6 +85,7 @@ impl Scheduler {
         Self {
             shared: Arc::new(shared),
             left,
+            polls: parts.inventory.subscribe(),
             parts,
             config,
             shutdown,
@@ -184,6 +187,7 @@ impl Scheduler {
             shared: Arc::clone(&self.shared),
             client: Arc::clone(&self.parts.client),
             inventory: self.parts.inventory.clone(),
+            polls: self.polls.clone(),
             config: self.config.clone(),
             metrics: self.parts.metrics.clone(),
             force: self.shutdown.force.clone(),

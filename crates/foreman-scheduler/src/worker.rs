@@ -7,9 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use foreman_job::{FailureKind, Job, JobFailure};
-use foreman_ollama::{Deadlines, ErrorKind, Inventory, OllamaClient, TargetError};
+use foreman_ollama::{
+    Deadlines, ErrorKind, Inventory, InventorySnapshot, OllamaClient, TargetError,
+};
 use foreman_store::{Claimed, StoreError};
-use tokio::sync::{Notify, SetOnce};
+use tokio::sync::{Notify, SetOnce, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -41,6 +43,8 @@ pub(crate) struct Worker {
     pub(crate) shared: Arc<Shared>,
     pub(crate) client: Arc<dyn OllamaClient>,
     pub(crate) inventory: Inventory,
+    /// What the poller has read since the last job.
+    pub(crate) polls: watch::Receiver<Arc<InventorySnapshot>>,
     pub(crate) config: SchedulerConfig,
     pub(crate) metrics: Metrics,
     /// Set when running attempts are to be given up.
@@ -100,6 +104,8 @@ impl Worker {
         while let Some(one) = next {
             next = self.run_one(one).await?;
         }
+        // What was read meanwhile says less than the end of the job.
+        self.polls.mark_unchanged();
         Ok(())
     }
 

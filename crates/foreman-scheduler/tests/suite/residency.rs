@@ -1,11 +1,14 @@
 //! What the worker takes for loaded after a rest.
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use foreman_ollama::{ErrorKind, FakeOllama, FakeReply, KeepAlive, TargetError};
 use foreman_scheduler::SchedulerConfig;
 use http::StatusCode;
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 
 use crate::early::{meanwhile, until_sent, waiting, waiting_on};
 use crate::rig::*;
@@ -145,4 +148,99 @@ async fn a_model_that_its_last_caller_wanted_to_go_is_not_taken_for_loaded() {
 
     assert!(!is_sent_early(&rig).await);
     assert_eq!(rig.handle.status().swaps, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn before_the_first_job_the_poller_is_taken_at_its_word() {
+    let rig = Rig::start().await;
+    rig.store.waits.store(true, Ordering::SeqCst);
+    rig.fake.on("/api/chat", echo);
+    list(&rig, Some("a:latest"));
+    rig.inventory.refresh().await.unwrap();
+    settle_down().await;
+    let before = readings(&rig);
+    tokio::time::sleep(REST).await;
+
+    text(rig.submit(chat("a", "first")).await).await;
+
+    assert_eq!(readings(&rig), before);
+    assert_eq!(rig.handle.status().swaps, 0);
+}
+
+/// Has a job of model `a` refused, which tells nothing of what is loaded; its answer waits for the
+/// gate.
+async fn refused(rig: &Rig, gate: &Arc<Notify>, meanwhile: impl Future<Output = ()>) {
+    let words = r#"{"error":"no"}"#;
+    let reply = FakeReply::json(StatusCode::BAD_REQUEST, words).when(Arc::clone(gate));
+    rig.fake.queue("/api/chat", reply);
+    let ticket = rig.submit(chat("a", "refused")).await;
+    settle_down().await;
+    meanwhile.await;
+    gate.notify_one();
+    assert_eq!(text(ticket).await, words);
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_job_that_failed_the_poller_is_taken_at_its_word() {
+    let rig = waiting().await;
+    list(&rig, Some("a:latest"));
+    refused(&rig, &Arc::default(), async {}).await;
+    tokio::time::sleep(REST).await;
+    rig.inventory.refresh().await.unwrap();
+    settle_down().await;
+    let before = readings(&rig);
+
+    assert!(is_sent_early(&rig).await);
+    assert_eq!(readings(&rig), before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_read_before_a_job_had_failed_is_not_taken_over() {
+    let rig = waiting().await;
+    list(&rig, Some("a:latest"));
+    let read = async {
+        rig.inventory.refresh().await.unwrap();
+    };
+    refused(&rig, &Arc::default(), read).await;
+    tokio::time::sleep(REST / 4).await;
+    let before = readings(&rig);
+
+    assert!(!is_sent_early(&rig).await);
+    assert_eq!(readings(&rig), before + 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_may_have_been_read_before_a_job_had_failed_is_not_taken_over() {
+    let rig = waiting().await;
+    list(&rig, Some("a:latest"));
+    refused(&rig, &Arc::default(), async {}).await;
+    rig.inventory.refresh().await.unwrap();
+    settle_down().await;
+    let before = readings(&rig);
+
+    assert!(!is_sent_early(&rig).await);
+    assert_eq!(readings(&rig), before + 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_read_before_a_job_was_cut_off_is_not_taken_over_after_a_long_look() {
+    let rig = waiting().await;
+    list(&rig, Some("a:latest"));
+    let gate = Arc::new(Notify::new());
+    let cut = FakeReply::error(ErrorKind::ClosedBeforeHead).when(Arc::clone(&gate));
+    rig.fake.queue("/api/chat", cut);
+    let body = json!({"model": "a", "messages": [{"role": "user", "content": "cut off"}]});
+    let ticket = rig.submit(chat_with("a", &body)).await;
+    settle_down().await;
+    rig.inventory.refresh().await.unwrap();
+    rig.fake.on("/api/version", |_| {
+        FakeReply::json(StatusCode::OK, r#"{"version":"0"}"#).after(Duration::from_secs(3))
+    });
+    gate.notify_one();
+    drop(ticket);
+    tokio::time::sleep(REST / 4).await;
+    let before = readings(&rig);
+
+    assert!(!is_sent_early(&rig).await);
+    assert_eq!(readings(&rig), before + 1);
 }
