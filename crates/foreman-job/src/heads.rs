@@ -1,8 +1,12 @@
 //! What the scheduling policy sees of the queue, and what it answers.
 
 use std::fmt;
+use std::time::Duration;
 
 use crate::{Priority, RunnerKey, Timestamp};
+
+/// A wish to claim may have been made so long before the jobs that it finds were accepted.
+const WISHED_BEFORE: Duration = Duration::from_mins(1);
 
 /// A job at the head of one of the queue's orders.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,7 +19,7 @@ pub struct HeadJob {
     pub runner: RunnerKey,
     /// Who asked for it; none when callers are anonymous.
     pub caller: Option<String>,
-    /// When it was accepted; the beginning of time where that is said to lie ahead.
+    /// When it was accepted; the beginning of time where that is said to lie far ahead.
     pub created_at: Timestamp,
 }
 
@@ -66,15 +70,17 @@ pub struct Choice {
 }
 
 impl HeadJob {
-    /// Returns when a job was accepted, as the policy may take it.
+    /// Returns when a job was accepted, as the policy may take it at the time of a wish to claim.
     ///
-    /// A time that lies ahead is of an earlier life whose clock was wrong. Nobody knows how long
-    /// such a job has waited, but longer than any of this life: it is past every age bound.
+    /// A wish may wait for a job to come: what was accepted within a minute after it has not waited
+    /// at all. A time that lies further ahead is of an earlier life whose clock was wrong. Nobody
+    /// knows how long such a job has waited, but longer than any of this life: it is past every age
+    /// bound.
     pub fn accepted(created_at: Timestamp, now: Timestamp) -> Timestamp {
-        if created_at > now {
+        if created_at > now.saturating_add(WISHED_BEFORE) {
             Timestamp::from_millis(i64::MIN)
         } else {
-            created_at
+            created_at.min(now)
         }
     }
 }
@@ -95,5 +101,23 @@ impl PickReason {
 impl fmt::Display for PickReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_came_after_a_wish_has_not_waited_and_what_lies_far_ahead_has_waited_longest() {
+        let accepted = |millis| {
+            let at = HeadJob::accepted(Timestamp::from_millis(millis), Timestamp::from_millis(100));
+            at.as_millis()
+        };
+
+        assert_eq!(accepted(99), 99);
+        assert_eq!(accepted(100), 100);
+        assert_eq!(accepted(60_100), 100);
+        assert_eq!(accepted(60_101), i64::MIN);
     }
 }

@@ -219,7 +219,7 @@ async fn a_job_that_comes_while_many_are_accepted_is_not_sent_before_its_claim()
 #[tokio::test(start_paused = true)]
 async fn a_job_that_comes_right_after_many_is_not_sent_before_one_of_them() {
     let rig = waiting().await;
-    let many = vec![chat("b", "one of many")];
+    let many = vec![chat("a", "one of many")];
     let (made, answer) = tokio::join!(rig.handle.submit_all_detached(many), async {
         text(rig.submit(chat("a", "second")).await).await
     });

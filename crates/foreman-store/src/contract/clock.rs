@@ -15,7 +15,7 @@ use super::Subject;
 use super::words::{
     accept, asking, at, claim_any, done, read, retry, running, running_in, settle, wish,
 };
-use crate::{ClaimRequest, Due, NewJob, Recovery};
+use crate::{ClaimRequest, Due, NewJob, QueueStore, Recovery};
 
 const NEVER: Timestamp = at(i64::MAX);
 
@@ -321,9 +321,31 @@ pub async fn a_job_of_a_life_whose_clock_was_ahead_is_past_the_age_bound(subject
     let store = subject.open();
     let ahead = accept(&*store, asking("a", 1_000_000)).await;
     accept(&*store, asking("b", 50)).await;
+
+    let heads = seen_at_100(&*store).await;
+
+    let aged: Vec<i64> = heads.aged.iter().map(|it| it.seq).collect();
+    assert_eq!(aged, [ahead]);
+    assert!(heads.oldest.created_at <= at(40));
+}
+
+/// A wish may wait a while for a job to come, and that one has not waited then.
+pub async fn a_job_that_was_accepted_after_the_wish_is_not_past_the_age_bound(
+    subject: &impl Subject,
+) {
+    let store = subject.open();
+    accept(&*store, asking("a", 45_000)).await;
+
+    let heads = seen_at_100(&*store).await;
+
+    assert_eq!(heads.aged, []);
+    assert_eq!(heads.oldest.created_at, at(100));
+}
+
+/// Returns what the policy sees at the time 100, with an age bound of 60, if it claims nothing.
+async fn seen_at_100(store: &dyn QueueStore) -> QueueHeads {
     let seen = Arc::new(Mutex::new(Vec::new()));
     let sink = Arc::clone(&seen);
-
     let declined = ClaimRequest {
         aged_before: Some(at(40)),
         choose: Arc::new(move |heads: &QueueHeads| {
@@ -333,10 +355,6 @@ pub async fn a_job_of_a_life_whose_clock_was_ahead_is_past_the_age_bound(subject
         ..wish(100)
     };
     store.claim(declined).await.expect("looks");
-
     let seen = seen.lock().expect("is whole").clone();
-    let heads = seen.first().expect("the policy looked");
-    let aged: Vec<i64> = heads.aged.iter().map(|it| it.seq).collect();
-    assert_eq!(aged, [ahead]);
-    assert!(heads.oldest.created_at <= at(40));
+    seen.first().expect("the policy looked").clone()
 }

@@ -134,6 +134,7 @@ macro_rules! store_contract {
             clock::recovery_leaves_a_chosen_time_alone,
             clock::recovery_bounds_a_rest_whatever_time_was_chosen,
             clock::a_job_of_a_life_whose_clock_was_ahead_is_past_the_age_bound,
+            clock::a_job_that_was_accepted_after_the_wish_is_not_past_the_age_bound,
             keep::notes_are_kept_and_replaced,
             keep::counts_add_up_to_what_was_accepted,
             keep::the_oldest_waiting_job_is_known,
