@@ -332,14 +332,9 @@ fn encode(path: &str) -> String {
 
 /// Takes doubled slashes and dot segments out of a path, as Go's multiplexer does.
 fn clean(path: &str) -> Cow<'_, str> {
-    // Nearly every path: then nothing is searched for.
-    let may_be_unclean = |pair: &[u8]| matches!(pair, [b'/', b'/' | b'.']);
-    if path.starts_with('/') && !path.as_bytes().windows(2).any(may_be_unclean) {
-        return Cow::Borrowed(path);
-    }
-    let is_clean = path.starts_with('/')
-        && !path.contains("//")
-        && !path.split('/').any(|part| part == "." || part == "..");
+    // A name that begins with a dot comes out below as it is.
+    let may_be_odd = |pair: &[u8]| matches!(pair, [b'/', b'/' | b'.']);
+    let is_clean = path.starts_with('/') && !path.as_bytes().windows(2).any(may_be_odd);
     if is_clean || path == "*" || path.is_empty() {
         return Cow::Borrowed(path);
     }
@@ -395,6 +390,8 @@ mod tests {
     #[case("HEAD", "/api/tags", Route::Inventory(InventoryRoute::Tags))]
     #[case("GET", "/v1/models/a:b", Route::Inventory(InventoryRoute::Model("a:b".into())))]
     #[case("GET", "/v1/models/a%2Fb", Route::Live)]
+    #[case("GET", "/.well-known/a", Route::Live)]
+    #[case("GET", "/a/..b/", Route::Live)]
     #[case("GET", "/api/ps", Route::Ps)]
     #[case("POST", "/api/pull", Route::LiveChange)]
     #[case("GET", "/api/pull", Route::Live)]
