@@ -5,14 +5,16 @@
 use std::path::Path;
 use std::time::Duration;
 
+use bytes::Bytes;
 use foreman_job::{FailureKind, JobId, JobState, Timestamp};
-use foreman_store::{QueueCounts, QueueStore, SqliteConfig, SqliteStore};
+use foreman_store::{FIRST_EVENT, LogEvent, QueueCounts, QueueStore, SqliteConfig, SqliteStore};
 use rusqlite::Connection;
 
-const FIXTURES: [&str; 3] = [
+const FIXTURES: [&str; 4] = [
     include_str!("fixtures/v1.sql"),
     include_str!("fixtures/v2.sql"),
     include_str!("fixtures/v3.sql"),
+    include_str!("fixtures/v4.sql"),
 ];
 
 /// Place and name of the jobs of each fixture.
@@ -91,6 +93,52 @@ async fn a_database_of_every_version_opens_with_all_its_jobs() {
         let now = Timestamp::from_millis(1_795_225_899_999);
         let recovery = store.recover(now, now).await.unwrap();
         assert_eq!((recovery.jobs.len(), recovery.queued), (2, 3));
+    }
+}
+
+#[tokio::test]
+async fn what_the_run_of_a_job_has_logged_is_in_the_log_after_the_migration() {
+    for sql in FIXTURES {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("queue.db");
+        load(&path, sql);
+        // Of the sixth job, which is working in its first run; the later row comes first.
+        load(
+            &path,
+            "INSERT INTO job_events (seq, n, events, epoch, attempt, kinds, data) VALUES
+               (6, 4, 2, 1, 0, '[3,1]', x'6162630a'),
+               (6, 2, 2, 1, 0, '[\"loading\",\"working\"]', x'')",
+        );
+
+        let store = open(&path);
+
+        let id: JobId = JOBS[5].0.parse().unwrap();
+        let page = store.events(id, FIRST_EVENT, 10).await.unwrap().unwrap();
+        let chunk = |text: &'static [u8]| LogEvent::Chunk(Bytes::from_static(text));
+        let found: Vec<_> = page
+            .entries
+            .into_iter()
+            .map(|entry| (entry.n, entry.event))
+            .collect();
+        assert_eq!(
+            found,
+            [
+                (2, LogEvent::State(JobState::Loading)),
+                (3, LogEvent::State(JobState::Working)),
+                (4, chunk(b"abc")),
+                (5, chunk(b"\n")),
+            ]
+        );
+        drop(store);
+        let conn = Connection::open(&path).unwrap();
+        let orphans = conn.prepare("PRAGMA foreign_key_check").unwrap().exists([]);
+        assert!(!orphans.unwrap());
+        conn.execute_batch("PRAGMA foreign_keys = ON; DROP TRIGGER jobs_leave; DELETE FROM jobs")
+            .unwrap();
+        let left: i64 = conn
+            .query_row("SELECT count(*) FROM job_events", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(left, 0, "rows of a log go with their job");
     }
 }
 

@@ -6,7 +6,7 @@ use rusqlite_migration::{Error, M, Migrations};
 use super::error::{Class, class};
 
 /// The schema version after the last migration.
-pub(super) const KNOWN_VERSION: i64 = 3;
+pub(super) const KNOWN_VERSION: i64 = 4;
 
 /// "fore": set by the first migration.
 pub(super) const APPLICATION_ID: i32 = 1_718_579_813;
@@ -16,6 +16,9 @@ const STEPS: &[M<'static>] = &[
     M::up(include_str!("../../../../migrations/0002_guard.sql")),
     M::up(include_str!(
         "../../../../migrations/0003_claim_and_end.sql"
+    )),
+    M::up(include_str!(
+        "../../../../migrations/0004_rows_of_a_log.sql"
     )),
 ];
 

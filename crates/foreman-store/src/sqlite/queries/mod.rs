@@ -69,17 +69,17 @@ pub(super) fn probes() -> [(&'static str, &'static str, &'static str); 20] {
         (
             "last of a log",
             journal::LAST,
-            "job_events USING PRIMARY KEY (seq=?)",
+            "job_events USING INDEX sqlite_autoindex_job_events_1 (seq=?)",
         ),
         (
             "part of a log",
             journal::READ,
-            "job_events USING PRIMARY KEY (seq=? AND n>?)",
+            "job_events USING INDEX sqlite_autoindex_job_events_1 (seq=? AND n>?)",
         ),
         (
             "log of a run",
             journal::OF_RUN,
-            "job_events USING PRIMARY KEY (seq=?)",
+            "job_events USING INDEX sqlite_autoindex_job_events_1 (seq=?)",
         ),
         (
             "key",

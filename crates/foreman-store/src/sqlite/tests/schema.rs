@@ -26,7 +26,7 @@ fn a_newer_schema_is_refused_with_both_versions() {
     let refused = SqliteStore::open(&disk.config()).unwrap_err().to_string();
 
     assert!(refused.contains("schema version 7"), "{refused}");
-    assert!(refused.contains("up to 3"), "{refused}");
+    assert!(refused.contains("up to 4"), "{refused}");
     assert!(
         SqliteStore::open(&disk.config()).is_err(),
         "it was left as it is"
