@@ -79,6 +79,7 @@ impl Worker {
                 events: live.events_from(kept),
             };
             kept = kept.saturating_add(self.append(claimed, log).await);
+            live.set_logged(kept);
         }
     }
 
@@ -106,27 +107,28 @@ impl Worker {
         !self.config.retain_bodies.is_zero()
     }
 
-    /// Puts together the whole log of a run, with what was held back of its answer; none where
-    /// bodies are not kept and nobody follows.
+    /// Puts together what is not durable yet of the log of a run, with what was held back of its
+    /// answer; none where bodies are not kept and nobody follows. Once for each run.
     pub(crate) fn run_log(
         &self,
         claimed: &Claimed,
         live: &LiveJob,
         last: Option<&Bytes>,
     ) -> Option<RunLog> {
+        let kept = live.take_logged();
         let is_followed = self.shared.watchers.is_followed(claimed.job.id);
         if !self.keeps_bodies() && !is_followed {
             return None;
         }
-        let mut events = live.events_from(0);
+        let mut events = live.events_from(kept);
         if let Some(last) = last {
-            if events.len() < STATES.len() {
+            if kept.saturating_add(events.len()) < STATES.len() {
                 events.push(LogEvent::State(JobState::Working));
             }
             events.push(LogEvent::Chunk(last.clone()));
         }
         Some(RunLog {
-            first: claimed.next_event,
+            first: claimed.next_event.saturating_add(number(kept)),
             events,
         })
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use foreman_job::{Job, JobId, JobState};
@@ -30,6 +30,8 @@ pub(crate) struct LiveJob {
     kept: AtomicBool,
     /// Whether the first byte of the present attempt is noted in the store.
     working: AtomicBool,
+    /// How many events of the present run are durable.
+    logged: AtomicUsize,
     /// Whether its outcome is decided and is made durable.
     settling: AtomicBool,
     /// Whether it was claimed since it became live.
@@ -120,6 +122,7 @@ impl LiveJob {
             attached: AtomicU32::new(0),
             kept: AtomicBool::new(when_caller_leaves == WhenCallerLeaves::Finish),
             working: AtomicBool::new(false),
+            logged: AtomicUsize::new(0),
             settling: AtomicBool::new(false),
             claimed: AtomicBool::new(false),
             untold: Untold::new(accepted),
@@ -168,6 +171,16 @@ impl LiveJob {
         } else {
             JobState::Loading
         }
+    }
+
+    /// Notes how many events of the run are durable.
+    pub(crate) fn set_logged(&self, events: usize) {
+        self.logged.store(events, Ordering::Release);
+    }
+
+    /// Returns how many events of the run are durable, and forgets it for the next attempt.
+    pub(crate) fn take_logged(&self) -> usize {
+        self.logged.swap(0, Ordering::AcqRel)
     }
 
     /// Tells whether its request may be sent again by itself.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use foreman_job::{JobId, JobState};
 use foreman_ollama::FakeReply;
 use foreman_scheduler::{Follower, WhenCallerLeaves};
-use foreman_store::{Deletion, LogEvent, LogPage, QueueStore as _};
+use foreman_store::{Deletion, LogEvent, LogPage, QueueStore as _, RunLog};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -172,6 +172,28 @@ async fn a_run_that_breaks_off_under_a_follower_is_taken_back() {
     );
     let answer = rig.store.answer(id).await.unwrap().unwrap();
     assert_eq!(answer.chunks.len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_durable_before_the_end_does_not_come_with_it_again() {
+    let rig = Rig::start().await;
+    rig.fake
+        .queue("/api/chat", FakeReply::ndjson(&[TOKEN, TOKEN]).hang());
+    let id = detached(&rig, "hi").await;
+    let mut follower = rig.handle.follow(id, 1);
+    assert_eq!(
+        next(&mut follower).await,
+        ["2 loading", "3 working", "4 chunk", "5 chunk"]
+    );
+
+    rig.handle.cancel(id).await.unwrap();
+
+    assert_eq!(next(&mut follower).await, ["6 end cancelled"]);
+    let rest = RunLog {
+        first: 6,
+        events: Vec::new(),
+    };
+    assert_eq!(*rig.store.logs.lock().unwrap(), [rest]);
 }
 
 #[tokio::test(start_paused = true)]

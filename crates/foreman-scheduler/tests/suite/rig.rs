@@ -77,6 +77,8 @@ pub(crate) struct GatedStore {
     pub(crate) claims: Semaphore,
     /// Of each claim that took a job, whether it may wait for the end of its run.
     pub(crate) begun: Mutex<Vec<bool>>,
+    /// The log that came with each end, where there was one.
+    pub(crate) logs: Mutex<Vec<RunLog>>,
     lane: tokio::sync::Mutex<()>,
     /// What the next claim fails with.
     pub(crate) refusal: Mutex<Option<StoreError>>,
@@ -120,6 +122,7 @@ impl Rig {
             entries: Semaphore::new(Semaphore::MAX_PERMITS),
             claims: Semaphore::new(Semaphore::MAX_PERMITS),
             begun: Mutex::default(),
+            logs: Mutex::default(),
             lane: tokio::sync::Mutex::default(),
             refusal: Mutex::default(),
             waits: AtomicBool::new(false),
@@ -378,6 +381,7 @@ impl QueueStore for GatedStore {
         drop(self.lane.lock().await);
         self.settlements.acquire().await.unwrap().forget();
         self.room()?;
+        self.logs.lock().unwrap().extend(settlement.log.clone());
         let settled = self.inner.settle(settlement).await;
         self.disk.acquire().await.unwrap().forget();
         settled
