@@ -34,8 +34,8 @@ impl LiveJob {
         states.saturating_add(self.spool.count())
     }
 
-    /// Returns the events of the present run from one on.
-    fn events_from(&self, first: usize) -> Vec<LogEvent> {
+    /// Returns the log of the present run from an event on.
+    fn log_from(&self, claimed: &Claimed, first: usize) -> RunLog {
         let is_working = self.is_working();
         let states = STATES
             .iter()
@@ -45,7 +45,10 @@ impl LiveJob {
         if is_working {
             events.extend(chunks.into_iter().map(LogEvent::Chunk));
         }
-        events
+        RunLog {
+            first: claimed.next_event.saturating_add(number(first)),
+            events,
+        }
     }
 }
 
@@ -74,10 +77,7 @@ impl Worker {
             // Both ends are right: it is only a question of how many go together.
             let _waited = tokio::time::timeout(INTERVAL, grown).await;
             kept_bytes = live.spool.size();
-            let log = RunLog {
-                first: claimed.next_event.saturating_add(number(kept)),
-                events: live.events_from(kept),
-            };
+            let log = live.log_from(claimed, kept);
             kept = kept.saturating_add(self.append(claimed, log).await);
             live.set_logged(kept);
         }
@@ -120,17 +120,14 @@ impl Worker {
         if !self.keeps_bodies() && !is_followed {
             return None;
         }
-        let mut events = live.events_from(kept);
+        let mut log = live.log_from(claimed, kept);
         if let Some(last) = last {
-            if kept.saturating_add(events.len()) < STATES.len() {
-                events.push(LogEvent::State(JobState::Working));
+            if kept.saturating_add(log.events.len()) < STATES.len() {
+                log.events.push(LogEvent::State(JobState::Working));
             }
-            events.push(LogEvent::Chunk(last.clone()));
+            log.events.push(LogEvent::Chunk(last.clone()));
         }
-        Some(RunLog {
-            first: claimed.next_event.saturating_add(number(kept)),
-            events,
-        })
+        Some(log)
     }
 }
 
