@@ -1,6 +1,6 @@
 //! From a request to its handler, and from its reply to HTTP.
 
-use std::{convert::Infallible, sync::Arc};
+use std::{borrow::Cow, convert::Infallible, sync::Arc};
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
@@ -59,8 +59,7 @@ pub(crate) async fn dispatch(
 ) -> Result<Response<ReplyBody>, Infallible> {
     let (head, body) = request.into_parts();
     let method = head.method.clone();
-    let path = head.uri.path().to_owned();
-    let found = routes::find(&method, &decoded(&path));
+    let found = routes::find(&method, &decoded(head.uri.path()));
     let record = record_of(&core, &conn, &head);
     let ticket = Arc::new(core.recorder.arrive(record, found.kind(), &conn));
     let ends = Ends { core, conn, ticket };
@@ -82,7 +81,10 @@ pub(crate) async fn dispatch(
 }
 
 /// A path as routes are looked up: without percent signs, unless they are broken.
-fn decoded(path: &str) -> String {
+fn decoded(path: &str) -> Cow<'_, str> {
+    if !path.contains('%') {
+        return path.into();
+    }
     let mut parts = path.split('%');
     let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
     for part in parts {
@@ -90,12 +92,12 @@ fn decoded(path: &str) -> String {
             .get(..2)
             .and_then(|digits| u8::from_str_radix(digits, 16).ok());
         let (Some(byte), Some(rest)) = (byte, part.get(2..)) else {
-            return path.to_owned();
+            return path.into();
         };
         bytes.push(byte);
         bytes.extend_from_slice(rest.as_bytes());
     }
-    String::from_utf8(bytes).unwrap_or_else(|_| path.to_owned())
+    String::from_utf8(bytes).map_or_else(|_| path.into(), Cow::Owned)
 }
 
 enum Before {

@@ -58,10 +58,10 @@ pub(super) fn check(model: &Model, work: &Work) -> Result<bool, Box<Refused>> {
     if let Some(text) = &work.refused {
         return bad(text.clone());
     }
-    let short = quote_go(&work.model);
+    let short = || quote_go(&work.model);
     let can_think = model.can(Capability::Thinking);
     if work.think == Some(true) && !can_think && work.api != Api::Messages {
-        return bad(format!("{short} does not support thinking"));
+        return bad(format!("{} does not support thinking", short()));
     }
     if !model.generates() {
         let what = if work.api.completes() {
@@ -69,7 +69,7 @@ pub(super) fn check(model: &Model, work: &Work) -> Result<bool, Box<Refused>> {
         } else {
             "chat"
         };
-        return bad(format!("{short} does not support {what}"));
+        return bad(format!("{} does not support {what}", short()));
     }
     if work.insert && !model.can(Capability::Insert) {
         return bad(format!("{} does not support insert", model.name.full()));

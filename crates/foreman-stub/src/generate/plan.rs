@@ -1,6 +1,6 @@
 //! The whole answer before it is said: its tokens and its end, a function of the request.
 
-use std::time::Duration;
+use std::{mem::take, time::Duration};
 
 use super::directive::{Call, Directives, Ending, directives};
 use crate::{
@@ -106,8 +106,8 @@ impl Plan {
         }
     }
 
-    /// The token at `index`, counted over thoughts and text; `None` at the end.
-    pub(super) fn token(&self, index: usize) -> Option<Token> {
+    /// Takes the token at `index`, counted over thoughts and text; `None` at the end.
+    pub(super) fn take_token(&mut self, index: usize) -> Option<Token> {
         if let Some(thought) = self.thoughts.get(index) {
             return Some(Token::Thought(thought));
         }
@@ -115,7 +115,7 @@ impl Plan {
         if index >= self.tokens || (self.ending == Ending::ErrorMid && index >= BEFORE_DEATH) {
             return None;
         }
-        let word = self.words.get(index).cloned();
+        let word = self.words.get_mut(index).map(take);
         Some(Token::Text(word.unwrap_or_else(|| format!("t{index} "))))
     }
 }

@@ -87,7 +87,7 @@ impl Speaker {
             .gates
             .pass_chunk(self.spoken, &self.call.path, &self.model)
             .await;
-        let token = self.plan.token(self.spoken);
+        let token = self.plan.take_token(self.spoken);
         self.spoken += 1;
         match token {
             Some(Token::Thought(text)) => Some(Event::Thinking(text.to_owned())),

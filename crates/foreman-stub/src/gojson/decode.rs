@@ -1,5 +1,7 @@
 //! Fills typed fields from parsed values, collecting the first error in Go's words.
 
+use std::borrow::Cow;
+
 use thiserror::Error;
 
 use super::{Node, Value, fold};
@@ -192,7 +194,7 @@ impl Decoder {
         node: &'n Node,
         path: &str,
         go_type: &str,
-    ) -> Vec<(String, &'n Node)> {
+    ) -> Vec<(Cow<'n, str>, &'n Node)> {
         if !matches!(node.value, Value::Object(_) | Value::Null) {
             self.mismatch(node, path, go_type);
         }
@@ -201,7 +203,7 @@ impl Decoder {
 }
 
 /// The pairs of an object with folded keys.
-pub(crate) fn folded(node: &Node) -> Vec<(String, &Node)> {
+pub(crate) fn folded(node: &Node) -> Vec<(Cow<'_, str>, &Node)> {
     node.value
         .pairs()
         .iter()

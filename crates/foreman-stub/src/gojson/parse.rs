@@ -43,7 +43,7 @@ struct Parser<'a> {
 
 type Parsed<T> = Result<T, SyntaxError>;
 
-impl Parser<'_> {
+impl<'a> Parser<'a> {
     fn peek(&self) -> Option<u8> {
         self.body.get(self.at).copied()
     }
@@ -260,22 +260,30 @@ impl Parser<'_> {
         self.at += 1;
         let mut out = Vec::new();
         loop {
+            let plain = self.plain();
+            self.at += plain.len();
+            out.extend_from_slice(plain);
             match self.peek() {
                 Some(b'"') => {
                     self.at += 1;
-                    return Ok(String::from_utf8_lossy(&out).into_owned());
+                    return Ok(String::from_utf8(out)
+                        .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into()));
                 }
                 Some(b'\\') => {
                     self.at += 1;
                     self.escape(&mut out)?;
                 }
-                Some(byte) if byte >= 0x20 => {
-                    out.push(byte);
-                    self.at += 1;
-                }
                 Some(_) | None => return self.unexpected("in string literal"),
             }
         }
+    }
+
+    /// What stands for itself in a string, from the cursor on.
+    fn plain(&self) -> &'a [u8] {
+        let rest = self.body.get(self.at..).unwrap_or_default();
+        let is_plain = |byte: &u8| *byte >= 0x20 && !matches!(byte, b'"' | b'\\');
+        let end = rest.iter().position(|byte| !is_plain(byte));
+        rest.get(..end.unwrap_or(rest.len())).unwrap_or_default()
     }
 
     fn escape(&mut self, out: &mut Vec<u8>) -> Parsed<()> {

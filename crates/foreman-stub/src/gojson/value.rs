@@ -1,5 +1,7 @@
 //! Parsed values, which keep order, duplicates and the text they came from.
 
+use std::borrow::Cow;
+
 /// One parsed value with the place it was found at.
 #[derive(Clone, Debug)]
 pub(crate) struct Node {
@@ -94,12 +96,17 @@ impl Value {
 }
 
 /// Folds a key the way Go does when it looks for a struct field.
-pub(crate) fn fold(key: &str) -> String {
-    key.chars()
-        .map(|c| match c {
-            '\u{17f}' => 's',
-            '\u{212a}' => 'k',
-            other => other.to_ascii_lowercase(),
-        })
-        .collect()
+pub(crate) fn fold(key: &str) -> Cow<'_, str> {
+    if key
+        .bytes()
+        .all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase())
+    {
+        return Cow::Borrowed(key);
+    }
+    let folded = key.chars().map(|c| match c {
+        '\u{17f}' => 's',
+        '\u{212a}' => 'k',
+        other => other.to_ascii_lowercase(),
+    });
+    folded.collect()
 }

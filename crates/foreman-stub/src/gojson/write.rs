@@ -2,6 +2,9 @@
 
 use std::fmt::Write as _;
 
+/// Room for what one answer usually takes.
+const ROOM: usize = 384;
+
 /// A JSON object under construction.
 #[derive(Debug)]
 pub(crate) struct Obj {
@@ -11,7 +14,7 @@ pub(crate) struct Obj {
 impl Obj {
     /// An empty object.
     pub(crate) fn new() -> Self {
-        let mut out = String::with_capacity(192);
+        let mut out = String::with_capacity(ROOM);
         out.push('{');
         Self { out }
     }
@@ -42,8 +45,7 @@ impl Obj {
     /// Adds anything that displays as a JSON number or boolean.
     pub(crate) fn put(mut self, key: &str, value: impl std::fmt::Display) -> Self {
         self.key(key);
-        let written = write!(self.out, "{value}");
-        debug_assert!(written.is_ok(), "writing to a string cannot fail");
+        put(&mut self.out, value);
         self
     }
 
@@ -88,6 +90,21 @@ pub(crate) fn quote(text: &str) -> String {
 
 fn quote_into(out: &mut String, text: &str) {
     out.push('"');
+    if text.bytes().all(is_plain) {
+        out.push_str(text);
+    } else {
+        escape_into(out, text);
+    }
+    out.push('"');
+}
+
+/// True for a byte that is part of no character with an escape.
+fn is_plain(byte: u8) -> bool {
+    // The last one begins U+2028 and U+2029.
+    byte >= 0x20 && !matches!(byte, b'"' | b'\\' | b'<' | b'>' | b'&' | 0xe2)
+}
+
+fn escape_into(out: &mut String, text: &str) {
     for c in text.chars() {
         match c {
             '"' => out.push_str("\\\""),
@@ -98,13 +115,11 @@ fn quote_into(out: &mut String, text: &str) {
             '\r' => out.push_str("\\r"),
             '\t' => out.push_str("\\t"),
             '<' | '>' | '&' | '\u{2028}' | '\u{2029}' | '\0'..='\u{1f}' => {
-                let written = write!(out, "\\u{:04x}", u32::from(c));
-                debug_assert!(written.is_ok(), "writing to a string cannot fail");
+                put(out, format_args!("\\u{:04x}", u32::from(c)));
             }
             _ => out.push(c),
         }
     }
-    out.push('"');
 }
 
 /// A string as Go's `%q` prints it.
@@ -113,7 +128,7 @@ pub(crate) fn quote_go(text: &str) -> String {
     for c in text.chars() {
         match c {
             '"' => out.push_str("\\\""),
-            other => out.push_str(&escape_go(other)),
+            other => escape_go(&mut out, other),
         }
     }
     out.push('"');
@@ -122,28 +137,38 @@ pub(crate) fn quote_go(text: &str) -> String {
 
 /// A byte as Go's scanner shows it in an error.
 pub(crate) fn quote_byte(byte: u8) -> String {
+    let mut out = String::from("'");
     match byte {
-        b'\'' => "'\\''".to_owned(),
-        other => format!("'{}'", escape_go(char::from(other))),
+        b'\'' => out.push_str("\\'"),
+        other => escape_go(&mut out, char::from(other)),
+    }
+    out.push('\'');
+    out
+}
+
+fn escape_go(out: &mut String, c: char) {
+    let code = u32::from(c);
+    match c {
+        '\\' => out.push_str("\\\\"),
+        '\u{7}' => out.push_str("\\a"),
+        '\u{8}' => out.push_str("\\b"),
+        '\u{c}' => out.push_str("\\f"),
+        '\n' => out.push_str("\\n"),
+        '\r' => out.push_str("\\r"),
+        '\t' => out.push_str("\\t"),
+        '\u{b}' => out.push_str("\\v"),
+        '\0'..='\u{1f}' | '\u{7f}' => put(out, format_args!("\\x{code:02x}")),
+        '\u{80}'..='\u{a0}' | '\u{ad}' | '\u{2028}' | '\u{2029}' => {
+            put(out, format_args!("\\u{code:04x}"));
+        }
+        _ => out.push(c),
     }
 }
 
-fn escape_go(c: char) -> String {
-    match c {
-        '\\' => "\\\\".to_owned(),
-        '\u{7}' => "\\a".to_owned(),
-        '\u{8}' => "\\b".to_owned(),
-        '\u{c}' => "\\f".to_owned(),
-        '\n' => "\\n".to_owned(),
-        '\r' => "\\r".to_owned(),
-        '\t' => "\\t".to_owned(),
-        '\u{b}' => "\\v".to_owned(),
-        '\0'..='\u{1f}' | '\u{7f}' => format!("\\x{:02x}", u32::from(c)),
-        '\u{80}'..='\u{a0}' | '\u{ad}' | '\u{2028}' | '\u{2029}' => {
-            format!("\\u{:04x}", u32::from(c))
-        }
-        _ => c.to_string(),
-    }
+/// Writes what displays as something.
+fn put(out: &mut String, value: impl std::fmt::Display) {
+    let written = write!(out, "{value}");
+    debug_assert!(written.is_ok(), "writing to a string cannot fail");
 }
 
 #[cfg(test)]

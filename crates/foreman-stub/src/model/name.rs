@@ -1,5 +1,7 @@
 //! Model names: their parts, their rules, their canonical form.
 
+use std::borrow::Cow;
+
 use thiserror::Error;
 
 const HOST: &str = "registry.ollama.ai";
@@ -81,7 +83,9 @@ impl Name {
 
     /// What two spellings of one model have in common.
     pub(crate) fn key(&self) -> String {
-        self.full().to_ascii_lowercase()
+        let mut key = self.full();
+        key.make_ascii_lowercase();
+        key
     }
 
     /// The part that `/v1/models` calls the owner.
@@ -151,27 +155,27 @@ impl Reference {
             }
         }
         // Space around the whole is forgiven, within it is not.
-        let plain = Some(base.as_str()).filter(|base| base.trim() == *base);
+        let plain = Some(base.as_ref()).filter(|base: &&str| base.trim() == *base);
         let name = plain.and_then(Name::parse).ok_or(NameError::Invalid)?;
         Ok(Self { name, source })
     }
 }
 
 /// Takes off the end of a text what says where its model runs.
-fn strip(text: &str) -> (String, Source) {
+fn strip(text: &str) -> (Cow<'_, str>, Source) {
     let Some((base, suffix)) = text.rsplit_once(':') else {
-        return (text.to_owned(), Source::Unspecified);
+        return (text.into(), Source::Unspecified);
     };
     let suffix = suffix.trim();
     if suffix.eq_ignore_ascii_case("local") {
-        return (base.to_owned(), Source::Local);
+        return (base.into(), Source::Local);
     }
     if suffix.eq_ignore_ascii_case("cloud") {
-        return (base.to_owned(), Source::Cloud);
+        return (base.into(), Source::Cloud);
     }
     match strip_suffix(suffix, "-cloud") {
-        Some(tag) if !suffix.contains('/') => (format!("{base}:{tag}"), Source::Cloud),
-        Some(_) | None => (text.to_owned(), Source::Unspecified),
+        Some(tag) if !suffix.contains('/') => (format!("{base}:{tag}").into(), Source::Cloud),
+        Some(_) | None => (text.into(), Source::Unspecified),
     }
 }
 

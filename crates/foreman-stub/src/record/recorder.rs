@@ -59,7 +59,10 @@ impl Recorder {
     }
 
     fn changed(&self) {
-        self.changes.send_modify(|version| *version += 1);
+        // Whoever subscribes from now on sees what was changed before.
+        if self.changes.receiver_count() > 0 {
+            self.changes.send_modify(|version| *version += 1);
+        }
     }
 
     /// How much is recorded.

@@ -1,5 +1,7 @@
 //! `/api/chat`.
 
+use std::mem::take;
+
 use super::{
     fields::{Common, common, image, tool},
     types::NATIVE_TOOLS,
@@ -19,7 +21,7 @@ pub(crate) fn chat(body: &Node, bytes: &[u8]) -> Result<Work, GoError> {
     let mut messages = Messages::default();
     let mut offered = None;
     for (key, node) in folded(body) {
-        match key.as_str() {
+        match key.as_ref() {
             "messages" => messages = Messages::decode(&mut decoder, node),
             "tools" => {
                 decoder.check(node, "tools", NATIVE_TOOLS);
@@ -48,10 +50,10 @@ fn build(
         shift: shared.shift,
         think: shared.think,
         format: shared.format.map(|node| node.raw.of(bytes)),
-        empty: messages.count == 0,
+        empty: messages.said.is_empty(),
         prompt_tokens: messages.tokens,
-        rendered: shared.render_only.then(|| array(&messages.rendered)),
-        text: messages.last_user.unwrap_or(messages.last),
+        rendered: shared.render_only.then(|| messages.rendered()),
+        text: messages.last(),
         tool: offered,
         logprobs,
         ..work
@@ -60,11 +62,9 @@ fn build(
 
 #[derive(Default)]
 struct Messages {
-    count: usize,
     tokens: usize,
-    last: String,
-    last_user: Option<String>,
-    rendered: Vec<String>,
+    /// Who said what.
+    said: Vec<(String, String)>,
 }
 
 impl Messages {
@@ -75,19 +75,27 @@ impl Messages {
             let (role, content) = one(decoder, message);
             // A message decodes itself.
             decoder.harden(was_wrong);
-            all.count += 1;
             all.tokens += tokens_of(&content);
-            all.rendered.push(format!(
-                "{{\"content\": {}, \"role\": {}}}",
-                quote(&content),
-                quote(&role)
-            ));
-            if role == "user" {
-                all.last_user = Some(content.clone());
-            }
-            all.last = content;
+            all.said.push((role, content));
         }
         all
+    }
+
+    /// The prompt, as `_debug_render_only` shows it.
+    fn rendered(&self) -> String {
+        let one = |(role, content): &(String, String)| {
+            let (content, role) = (quote(content), quote(role));
+            format!("{{\"content\": {content}, \"role\": {role}}}")
+        };
+        array(self.said.iter().map(one))
+    }
+
+    /// What the user said last, or whoever spoke last where no user did.
+    fn last(mut self) -> String {
+        let user = self.said.iter().rposition(|(role, _)| role == "user");
+        let at = user.unwrap_or_else(|| self.said.len().saturating_sub(1));
+        let found = self.said.get_mut(at).map(|(_, content)| take(content));
+        found.unwrap_or_default()
     }
 }
 
@@ -95,17 +103,18 @@ fn one(decoder: &mut Decoder, node: &Node) -> (String, String) {
     let (mut role, mut content, mut ignored) = (String::new(), String::new(), String::new());
     // Ollama decodes a message into a local type of this name, to lower its role afterwards.
     for (key, node) in decoder.object(node, "messages", "api.Alias") {
-        let path = format!("messages.{key}");
-        match key.as_str() {
-            "role" => decoder.string(node, &path, &mut role),
-            "content" => decoder.string(node, &path, &mut content),
-            "thinking" | "tool_name" | "tool_call_id" => decoder.string(node, &path, &mut ignored),
+        match key.as_ref() {
+            "role" => decoder.string(node, "messages.role", &mut role),
+            "content" => decoder.string(node, "messages.content", &mut content),
+            "thinking" | "tool_name" | "tool_call_id" => {
+                decoder.string(node, &format!("messages.{key}"), &mut ignored);
+            }
             "images" => {
-                for item in decoder.list(node, &path, "[]api.ImageData") {
-                    image(decoder, item, &path);
+                for item in decoder.list(node, "messages.images", "[]api.ImageData") {
+                    image(decoder, item, "messages.images");
                 }
             }
-            "tool_calls" => decoder.check(node, &path, TOOL_CALLS),
+            "tool_calls" => decoder.check(node, "messages.tool_calls", TOOL_CALLS),
             _ => {}
         }
     }

@@ -17,7 +17,7 @@ pub(crate) fn generate(body: &Node, bytes: &[u8]) -> Result<Work, GoError> {
     let (mut system, mut template) = (String::new(), String::new());
     let (mut raw, mut context) = (false, false);
     for (key, node) in folded(body) {
-        match key.as_str() {
+        match key.as_ref() {
             "prompt" => decoder.string(node, "prompt", &mut prompt),
             "suffix" => decoder.string(node, "suffix", &mut suffix),
             "system" => decoder.string(node, "system", &mut system),

@@ -18,7 +18,7 @@ pub(crate) fn messages(body: &Node, order: u64) -> Result<Work, GoError> {
     let (mut max_tokens, mut offered, mut think) = (None, None, None);
     let mut messages: &[Node] = &[];
     for (key, node) in folded(body) {
-        match key.as_str() {
+        match key.as_ref() {
             "model" => decoder.string(node, "model", &mut model),
             "messages" => messages = decoder.list(node, "messages", "[]anthropic.MessageParam"),
             "stream" => decoder.boolean(node, "stream", &mut stream),

@@ -17,7 +17,7 @@ pub(crate) fn chat_completions(body: &Node, order: u64) -> Result<Work, GoError>
     let (mut max_tokens, mut offered, mut effort) = (None, None, String::new());
     let mut messages: &[Node] = &[];
     for (key, node) in folded(body) {
-        match key.as_str() {
+        match key.as_ref() {
             "model" => decoder.string(node, "model", &mut model),
             "messages" => messages = decoder.list(node, "messages", "[]openai.Message"),
             "stream" => decoder.boolean(node, "stream", &mut stream),
@@ -78,7 +78,7 @@ pub(crate) fn completions(body: &Node, order: u64) -> Result<Work, GoError> {
     let (mut model, mut text, mut suffix) = (String::new(), String::new(), String::new());
     let (mut stream, mut usage, mut max_tokens, mut stop) = (false, false, None, None);
     for (key, node) in folded(body) {
-        match key.as_str() {
+        match key.as_ref() {
             "model" => decoder.string(node, "model", &mut model),
             "prompt" => decoder.string(node, "prompt", &mut text),
             "suffix" => decoder.string(node, "suffix", &mut suffix),
@@ -124,7 +124,7 @@ pub(super) fn spoken(decoder: &mut Decoder, messages: &[Node]) -> (String, usize
     for message in messages {
         let (mut role, mut content) = (String::new(), String::new());
         for (key, node) in decoder.object(message, "messages", "openai.Message") {
-            match key.as_str() {
+            match key.as_ref() {
                 "role" => decoder.string(node, "messages.role", &mut role),
                 "content" => content = content_text(decoder, node),
                 _ => {}

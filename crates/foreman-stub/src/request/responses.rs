@@ -19,7 +19,7 @@ pub(crate) fn responses(body: &Node, order: u64) -> Result<Work, GoError> {
     let mut instructions = String::new();
     let (mut text, mut prompt_tokens) = (String::new(), 0);
     for (key, node) in folded(body) {
-        match key.as_str() {
+        match key.as_ref() {
             "model" => decoder.string(node, "model", &mut model),
             "input" => (text, prompt_tokens) = input(&mut decoder, node),
             "stream" => decoder.boolean(node, "stream", &mut stream),

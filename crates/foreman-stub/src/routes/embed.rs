@@ -152,7 +152,7 @@ fn decode(call: &Call, go_type: &'static str, input: &str) -> Result<Work, Refus
     let (mut prompt, mut format) = (String::new(), String::new());
     let mut wrong_input = false;
     for (key, node) in folded(body) {
-        match key.as_str() {
+        match key.as_ref() {
             "model" => decoder.string(node, "model", &mut work.model),
             "prompt" if input == "prompt" => decoder.string(node, "prompt", &mut prompt),
             "input" if input == "input" => match inputs(node) {

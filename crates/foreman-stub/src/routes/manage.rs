@@ -22,7 +22,7 @@ pub(super) fn copy(call: &Call) -> Reply {
     let mut decoder = Decoder::new("api.CopyRequest", body);
     let (mut source, mut destination) = (String::new(), String::new());
     for (key, node) in folded(body) {
-        match key.as_str() {
+        match key.as_ref() {
             "source" => decoder.string(node, "source", &mut source),
             "destination" => decoder.string(node, "destination", &mut destination),
             _ => {}

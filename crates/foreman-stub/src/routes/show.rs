@@ -52,7 +52,7 @@ pub(super) fn named(body: &Node, go_type: &'static str) -> Result<String, String
     let mut decoder = Decoder::new(go_type, body);
     let (mut model, mut name) = (String::new(), String::new());
     for (key, node) in folded(body) {
-        match key.as_str() {
+        match key.as_ref() {
             "model" => decoder.string(node, "model", &mut model),
             "name" => decoder.string(node, "name", &mut name),
             _ => {}

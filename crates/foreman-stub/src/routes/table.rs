@@ -1,5 +1,7 @@
 //! The route table, and what becomes of requests that are not in it.
 
+use std::borrow::Cow;
+
 use http::{Method, StatusCode};
 
 use crate::{record::Kind, request::Api};
@@ -138,7 +140,7 @@ fn lookup(path: &str) -> Option<(Methods, &str)> {
 pub(crate) fn find(method: &Method, path: &str) -> Found {
     let clean = clean(path);
     if clean != path && *method != Method::CONNECT {
-        return Found::Redirect(StatusCode::TEMPORARY_REDIRECT, clean);
+        return Found::Redirect(StatusCode::TEMPORARY_REDIRECT, clean.into_owned());
     }
     let route = |methods: Methods| {
         methods
@@ -173,9 +175,9 @@ pub(crate) fn find(method: &Method, path: &str) -> Found {
 }
 
 /// The path without empty and dotted segments.
-fn clean(path: &str) -> String {
+fn clean(path: &str) -> Cow<'_, str> {
     if !path.contains("//") && !path.contains("/.") {
-        return path.to_owned();
+        return path.into();
     }
     let mut parts = Vec::new();
     for part in path.split('/') {
@@ -190,7 +192,7 @@ fn clean(path: &str) -> String {
     } else {
         ""
     };
-    format!("/{}{slash}", parts.join("/"))
+    format!("/{}{slash}", parts.join("/")).into()
 }
 
 #[cfg(test)]
