@@ -15,13 +15,17 @@ use std::sync::Arc;
 pub struct RunnerKey(Arc<str>);
 
 /// Stands between the two parts; neither a digest, a model name nor an option contains it.
-const SEPARATOR: &str = "|";
+const SEPARATOR: char = '|';
 
 impl RunnerKey {
     /// Makes the key of a model's weights (digest, or canonical name where the digest is unknown)
     /// and its load options in their canonical form (empty when the request gives none).
     pub fn new(weights: &str, load_options: &str) -> Self {
-        Self([weights, SEPARATOR, load_options].concat().into())
+        let mut key = String::with_capacity(weights.len() + 1 + load_options.len());
+        key.push_str(weights);
+        key.push(SEPARATOR);
+        key.push_str(load_options);
+        Self(key.into())
     }
 
     /// Takes a key as it was stored.
