@@ -99,7 +99,7 @@ impl Decoder {
     pub(crate) fn mismatch(&mut self, node: &Node, path: &str, go_type: &str) {
         let (kind, name) = (node.value.kind(), self.name);
         let given = match &node.value {
-            Value::Number(text) if go_type == "int" => format!("{kind} {text}"),
+            Value::Number(text) if matches!(go_type, "int" | "float64") => format!("{kind} {text}"),
             Value::Null
             | Value::Bool(_)
             | Value::Number(_)
@@ -185,6 +185,25 @@ impl Decoder {
                 }
             }
             (go, _) => self.mismatch(node, path, go.name()),
+        }
+    }
+
+    /// A map of anything: in it every number must be one that Go can hold.
+    pub(crate) fn map(&mut self, node: &Node, path: &str) {
+        if !matches!(node.value, Value::Object(_) | Value::Null) {
+            self.mismatch(node, path, "map[string]interface {}");
+        }
+        self.numbers(node, path);
+    }
+
+    fn numbers(&mut self, node: &Node, path: &str) {
+        match &node.value {
+            Value::Number(text) if text.parse().is_ok_and(f64::is_infinite) => {
+                self.mismatch(node, path, "float64");
+            }
+            Value::Array(items) => items.iter().for_each(|it| self.numbers(it, path)),
+            Value::Object(pairs) => pairs.iter().for_each(|(_, it)| self.numbers(it, path)),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
         }
     }
 

@@ -72,7 +72,7 @@ pub(super) fn common(decoder: &mut Decoder, key: &str, node: &Node, into: &mut C
             Err(text) => decoder.fail(text),
         },
         "options" => {
-            decoder.object(node, "options", "map[string]interface {}");
+            decoder.map(node, "options");
             into.options = (!node.value.is_null()).then(|| node.clone());
         }
         "logprobs" => decoder.boolean(node, "logprobs", &mut into.logprobs),

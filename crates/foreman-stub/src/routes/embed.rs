@@ -164,7 +164,7 @@ fn decode(call: &Call, go_type: &'static str, input: &str) -> Result<Work, Refus
                 Err(text) => decoder.fail(text),
             },
             "options" if native => {
-                decoder.object(node, "options", "map[string]interface {}");
+                decoder.map(node, "options");
                 work.options = Some(node.clone());
             }
             "truncate" if native => decoder.check(node, "truncate", GoType::Bool),

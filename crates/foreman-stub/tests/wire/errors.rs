@@ -269,6 +269,16 @@ async fn values_of_a_wrong_type_are_named_in_gos_words() {
             &format!("{field} array {into}.options of type map[string]interface {{}}"),
         ),
         (
+            r#""options":{"x":1,"y":4e3096}"#,
+            400,
+            &format!("{field} number 4e3096 {into}.options of type float64"),
+        ),
+        (
+            r#""options":{"stop":[{"x":-1e309}]}"#,
+            400,
+            &format!("{field} number -1e309 {into}.options of type float64"),
+        ),
+        (
             r#""stream":"x""#,
             400,
             &format!("{field} string {into}.stream of type bool"),
