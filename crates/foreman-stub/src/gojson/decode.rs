@@ -190,9 +190,7 @@ impl Decoder {
 
     /// A map of anything: in it every number must be one that Go can hold.
     pub(crate) fn map(&mut self, node: &Node, path: &str) {
-        if !matches!(node.value, Value::Object(_) | Value::Null) {
-            self.mismatch(node, path, "map[string]interface {}");
-        }
+        self.check(node, path, GoType::Object("map[string]interface {}"));
         self.numbers(node, path);
     }
 
@@ -212,11 +210,9 @@ impl Decoder {
         &mut self,
         node: &'n Node,
         path: &str,
-        go_type: &str,
+        go_type: &'static str,
     ) -> Vec<(Cow<'n, str>, &'n Node)> {
-        if !matches!(node.value, Value::Object(_) | Value::Null) {
-            self.mismatch(node, path, go_type);
-        }
+        self.check(node, path, GoType::Object(go_type));
         folded(node)
     }
 }

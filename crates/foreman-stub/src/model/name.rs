@@ -155,8 +155,9 @@ impl Reference {
             }
         }
         // Space around the whole is forgiven, within it is not.
-        let plain = Some(base.as_ref()).filter(|base: &&str| base.trim() == *base);
-        let name = plain.and_then(Name::parse).ok_or(NameError::Invalid)?;
+        let is_bare = base.trim() == base;
+        let name = is_bare.then(|| Name::parse(&base)).flatten();
+        let name = name.ok_or(NameError::Invalid)?;
         Ok(Self { name, source })
     }
 }
