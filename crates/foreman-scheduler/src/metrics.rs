@@ -1,11 +1,13 @@
 //! The scheduler's instruments.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use foreman_job::{FailureKind, Job, JobState};
 use foreman_ollama::ModelName;
+use prometheus_client::encoding::{EncodeLabelSet, LabelSetEncoder};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -23,18 +25,32 @@ const MODELS: usize = 50;
 /// The label of all others.
 const OTHER: &str = "other";
 
-type OutcomeLabels = [(&'static str, String); 2];
 type Label = [(&'static str, &'static str); 1];
+
+/// What is told apart of claims that ended. Like [`Token`] it becomes words when somebody reads,
+/// since it is counted for each job.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Outcome {
+    state: JobState,
+    model: String,
+}
+
+/// A kind of token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Token {
+    Prompt,
+    Completion,
+}
 
 /// The scheduler's instruments; clones share them.
 #[derive(Debug, Clone)]
 pub struct Metrics {
-    outcomes: Family<OutcomeLabels, Counter>,
+    outcomes: Family<Outcome, Counter>,
     models: Arc<Mutex<BTreeSet<String>>>,
     failures: Family<Label, Counter>,
     waits: Histogram,
     runs: Histogram,
-    tokens: Family<Label, Counter>,
+    tokens: Family<Token, Counter>,
     swaps: Counter,
     swaps_avoided: Counter,
     breaker_open: Gauge,
@@ -110,19 +126,19 @@ impl Metrics {
     }
 
     pub(crate) fn settled(&self, job: &Job, took: Duration) {
-        let state: JobState = job.progress.state;
-        let model = self.model_label(&job.model);
-        self.outcomes
-            .get_or_create(&[("state", state.as_str().to_owned()), ("model", model)])
-            .inc();
+        let outcome = Outcome {
+            state: job.progress.state,
+            model: self.model_label(&job.model),
+        };
+        self.outcomes.get_or_create(&outcome).inc();
         self.runs.observe(took.as_secs_f64());
         if let Some(usage) = job.usage {
             let kinds = [
-                ("prompt", usage.prompt_tokens),
-                ("completion", usage.completion_tokens),
+                (Token::Prompt, usage.prompt_tokens),
+                (Token::Completion, usage.completion_tokens),
             ];
             for (kind, count) in kinds {
-                self.tokens.get_or_create(&[("kind", kind)]).inc_by(count);
+                self.tokens.get_or_create(&kind).inc_by(count);
             }
         }
     }
@@ -164,6 +180,23 @@ impl Metrics {
 
     pub(crate) fn breaker(&self, open: bool) {
         self.breaker_open.set(i64::from(open));
+    }
+}
+
+impl EncodeLabelSet for Outcome {
+    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> fmt::Result {
+        let (state, model) = (self.state.as_str(), self.model.as_str());
+        [("state", state), ("model", model)].encode(encoder)
+    }
+}
+
+impl EncodeLabelSet for Token {
+    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> fmt::Result {
+        let kind = match self {
+            Self::Prompt => "prompt",
+            Self::Completion => "completion",
+        };
+        [("kind", kind)].encode(encoder)
     }
 }
 

@@ -1,6 +1,5 @@
 //! The server's instruments.
 
-use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,6 +10,7 @@ use foreman_ollama::InventorySnapshot;
 use foreman_store::QueueCounts;
 use http::StatusCode;
 use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{EncodeLabelSet, LabelSetEncoder};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -24,7 +24,6 @@ const BUCKETS: [f64; 14] = [
     0.001, 0.005, 0.02, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 180.0, 600.0, 3_600.0,
 ];
 
-type StatusLabels = [(&'static str, Cow<'static, str>); 2];
 /// Models with a label of their own: names are the callers' to choose.
 const MODELS: usize = 50;
 
@@ -34,11 +33,20 @@ const OTHER: &str = "other";
 type ModelLabel = [(&'static str, String); 1];
 type StateLabel = [(&'static str, &'static str); 1];
 
+/// What is told apart of requests that ended. It becomes words when somebody reads, since it is
+/// counted for each request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Ended {
+    class: Class,
+    /// None where the caller left before there was one.
+    status: Option<StatusCode>,
+}
+
 /// The server's instruments; clones share them.
 #[derive(Debug, Clone)]
 pub struct Metrics {
-    requests: Family<StatusLabels, Counter>,
-    durations: Family<StateLabel, Histogram, fn() -> Histogram>,
+    requests: Family<Ended, Counter>,
+    durations: Family<Class, Histogram, fn() -> Histogram>,
     panics: Counter,
     connections: Gauge,
     evicted: Counter,
@@ -150,17 +158,9 @@ impl Metrics {
     }
 
     pub(crate) fn ended(&self, class: Class, status: Option<StatusCode>, took: Duration) {
-        // Without a status the caller left before there was one.
-        let status = match status {
-            Some(StatusCode::OK) => Cow::Borrowed("200"),
-            Some(status) => Cow::Owned(status.as_str().to_owned()),
-            None => Cow::Borrowed("none"),
-        };
-        self.requests
-            .get_or_create(&[("route", Cow::Borrowed(class.as_str())), ("status", status)])
-            .inc();
+        self.requests.get_or_create(&Ended { class, status }).inc();
         self.durations
-            .get_or_create(&[("route", class.as_str())])
+            .get_or_create(&class)
             .observe(took.as_secs_f64());
     }
 
@@ -227,6 +227,19 @@ impl Metrics {
                 .get_or_create(&[("model", name.to_owned())])
                 .inc_by(jobs);
         }
+    }
+}
+
+impl EncodeLabelSet for Ended {
+    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> fmt::Result {
+        let status = self.status.as_ref().map_or("none", StatusCode::as_str);
+        [("route", self.class.as_str()), ("status", status)].encode(encoder)
+    }
+}
+
+impl EncodeLabelSet for Class {
+    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> fmt::Result {
+        [("route", self.as_str())].encode(encoder)
     }
 }
 
